@@ -1,0 +1,149 @@
+"""An experiment's parameters: each declared once, with its default, range, unit and one line of help."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from labkit.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A number from `low` to `high`; whole if its default is an `int`. Used as a parameter's default."""
+
+    default: Any
+    low: float
+    high: float
+    unit: str = ""
+    help: str = ""
+    step: float | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values, in words."""
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        return f"{kind} from {self.low:g} to {self.high:g}{' ' if self.unit else ''}{self.unit}"
+
+    def accept(self, value: Any) -> Any:
+        """`value` as the dial's own type; raises `ValueError` if it is not allowed."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError
+        if isinstance(self.default, int):
+            if value != int(value):
+                raise ValueError
+            value = int(value)
+        else:
+            value = float(value)
+        if not self.low <= value <= self.high:  # also refuses NaN
+            raise ValueError
+        return value
+
+    def parse(self, text: str) -> Any:
+        """The value that `text` (from a command line) stands for."""
+        return self.accept(float(text))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few named options."""
+
+    default: str
+    options: tuple[str, ...]
+    help: str = ""
+    unit: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values, in words."""
+        return "one of " + ", ".join(self.options)
+
+    def accept(self, value: Any) -> str:
+        """`value` if it is one of the options; raises `ValueError` if not."""
+        if value not in self.options:
+            raise ValueError
+        return value
+
+    parse = accept
+
+
+@dataclass(frozen=True)
+class Switch:
+    """On or off."""
+
+    default: bool
+    help: str = ""
+    unit: str = ""
+    allowed = "true or false"
+
+    def accept(self, value: Any) -> bool:
+        """`value` if it is a bool; raises `ValueError` if not."""
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    def parse(self, text: str) -> bool:
+        """True for "true", "yes", "on" or "1", False for their opposites."""
+        known = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
+        if text.lower() not in known:
+            raise ValueError
+        return known[text.lower()]
+
+
+AnyDial = Dial | Choice | Switch
+
+
+def dials_of(build: Callable[..., Any], reserved: frozenset[str]) -> dict[str, AnyDial]:
+    """The dials that a function declares as the defaults of its keyword-only parameters."""
+    dials: dict[str, AnyDial] = {}
+    for name, parameter in inspect.signature(build).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if not isinstance(parameter.default, (Dial, Choice, Switch)) or name in reserved:
+            raise TypeError(
+                f"{build.__name__}: {name} needs a dial as its default, and a name not in {sorted(reserved)}"
+            )
+        dials[name] = parameter.default
+    return dials
+
+
+def settings(experiment: str, dials: Mapping[str, AnyDial], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every dial's value: as given, checked, or its default. Raises `BadInput` with one sentence."""
+    for name in given:
+        if name not in dials:
+            raise BadInput(f"{experiment} has no dial {name!r}: {suggestion(name, dials)}")
+    return {name: accept(name, dial, given.get(name, dial.default)) for name, dial in dials.items()}
+
+
+def accept(name: str, dial: AnyDial, value: Any) -> Any:
+    """`value` as dial `name` takes it; raises `BadInput`."""
+    try:
+        return dial.accept(value)
+    except (ValueError, TypeError, OverflowError):
+        raise BadInput(f"{name} is {value!r}: it must be {dial.allowed}") from None
+
+
+def parse(name: str, dial: AnyDial, text: str) -> Any:
+    """The value of dial `name` that `text` stands for; raises `BadInput`."""
+    try:
+        return dial.parse(text)
+    except (ValueError, TypeError, OverflowError):
+        raise BadInput(f"{name} is {text!r}: it must be {dial.allowed}") from None
+
+
+def suggestion(name: str, known: Mapping[str, object]) -> str:
+    """What might have been meant by `name`, or all that is known."""
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else "there are " + ", ".join(known)

@@ -1,0 +1,121 @@
+"""A node's disk: what was synced survives a crash, what was only written does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import struct
+import zlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from labkit.copying import snapshot
+
+_HEADER = struct.Struct("<II")
+
+
+class Disk:
+    """Named values. `write` is quick and volatile, `sync` makes all written so far durable, `save` does both."""
+
+    def __init__(self) -> None:
+        self._unsynced: dict[str, Any] = {}
+
+    async def load(self, name: str, default: Any = None) -> Any:
+        """The latest value written under `name`, or `default`."""
+        found = self._unsynced[name] if name in self._unsynced else self._durable(name, default)
+        return snapshot(found)
+
+    def write(self, name: str, value: Any) -> None:
+        """Set `name`, in memory: a crash before the next `sync` loses it."""
+        self._unsynced[name] = snapshot(value)
+
+    async def sync(self) -> None:
+        """Return once everything written before is durable."""
+        writes, self._unsynced = self._unsynced, {}
+        if writes:
+            await self._make_durable(writes)
+
+    async def save(self, name: str, value: Any) -> None:
+        """Write and sync: once this returns, no crash loses the value."""
+        self.write(name, value)
+        await self.sync()
+
+    def _durable(self, name: str, default: Any) -> Any:
+        raise LookupError(name)
+
+    async def _make_durable(self, writes: dict[str, Any]) -> None:
+        raise LookupError(", ".join(writes))
+
+
+class SimulatedDisk(Disk):
+    """The simulator's disk: `platter` outlives the node's incarnations; a sync takes `sync_delay` seconds."""
+
+    def __init__(self, platter: dict[str, Any], sync_delay: float = 0.0):
+        super().__init__()
+        self._platter = platter
+        self._sync_delay = sync_delay
+
+    def _durable(self, name: str, default: Any) -> Any:
+        return self._platter.get(name, default)
+
+    async def _make_durable(self, writes: dict[str, Any]) -> None:
+        if self._sync_delay:
+            await asyncio.sleep(self._sync_delay)
+        self._platter.update(writes)
+
+
+class FileDisk(Disk):
+    """A real file: an append-only log of records with checksums, fsynced on `sync`.
+
+    A record that a crash cut short fails its checksum and ends the replay: it was never synced, so nothing that
+    was promised is lost. Unsynced writes stay in the process, so that a SIGKILL loses them as a power cut would.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self._values, length = _replay(path)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(self._file, length)
+        os.lseek(self._file, length, os.SEEK_SET)
+        # One thread: syncs stay in order, and the event loop goes on while the disk works.
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
+
+    def close(self) -> None:
+        """Wait for the sync under way and close the file."""
+        self._writer.shutdown()
+        os.close(self._file)
+
+    def _durable(self, name: str, default: Any) -> Any:
+        return self._values.get(name, default)
+
+    async def _make_durable(self, writes: dict[str, Any]) -> None:
+        await self._in_writer(lambda: self._append(writes))
+        self._values.update(writes)
+
+    async def _in_writer(self, work: Callable[[], None]) -> None:
+        done: Awaitable[None] = asyncio.get_running_loop().run_in_executor(self._writer, work)
+        await done
+
+    def _append(self, writes: dict[str, Any]) -> None:
+        body = pickle.dumps(writes, pickle.HIGHEST_PROTOCOL)
+        record = _HEADER.pack(len(body), zlib.crc32(body)) + body
+        while record:
+            record = record[os.write(self._file, record) :]
+        os.fsync(self._file)
+
+
+def _replay(path: Path) -> tuple[dict[str, Any], int]:
+    values: dict[str, Any] = {}
+    log = path.read_bytes() if path.exists() else b""
+    position = 0
+    while position + _HEADER.size <= len(log):
+        size, checksum = _HEADER.unpack_from(log, position)
+        body = log[position + _HEADER.size : position + _HEADER.size + size]
+        if len(body) < size or zlib.crc32(body) != checksum:
+            break
+        values.update(pickle.loads(body))
+        position += _HEADER.size + size
+    return values, position

@@ -1,0 +1,74 @@
+"""Lab 14, second half: a lease that two nodes hold at once, because their clocks or a pause let them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from labkit.checkers.exclusion import one_holder, overlaps, tenures
+from labkit.clocks import ClockError
+from labkit.dials import Dial, Switch
+from labkit.faults import FaultPlan
+from labkit.lab import Lab, experiment
+from labkit.latency import Exponential
+from labkit.network import Link, Network
+from labkit.protocols.leases import Holder, LeaseServer, Storage
+from labkit.results import Measure, Result, Verdict, share
+
+
+@experiment(title="Leases", guide="Challenge 5: clock synchronisation; leader election")
+def leases(
+    lab: Lab,
+    *,
+    lease: float = Dial(0.5, 0.05, 10.0, "s", "how long a lease lasts by the lease server's clock"),
+    drift_ppm: float = Dial(
+        0.0, -200_000.0, 200_000.0, "ppm", "how fast the lease server's clock gains on the holders'"
+    ),
+    margin: float = Dial(0.0, 0.0, 0.5, "", "share of the lease that a holder gives up early"),
+    pause: float = Dial(0.0, 0.0, 10.0, "s", "how long the first holder is stopped, once it has the lease"),
+    fencing: bool = Switch(False, "let the storage refuse tokens that have been overtaken"),
+    holders: int = Dial(2, 2, 6, help="nodes that compete for the lease"),
+    work: float = Dial(0.02, 0.001, 1.0, "s", "work between a holder's look at its clock and its write"),
+    duration: float = Dial(5.0, 0.5, 600.0, "s", "how long the holders compete"),
+) -> None:
+    """Holders take turns by lease and write to a storage; is there ever more than one, and what does it cost?"""
+    lab.node("lease-server", LeaseServer, clock=ClockError(drift_ppm=drift_ppm), duration=lease)
+    lab.node("storage", Storage, fencing=fencing)
+    for number in range(1, holders + 1):
+        lab.client(f"holder-{number}", Holder, until=duration, work=work, margin=margin)
+    lab.network = Network(Link(Exponential(0.001)))
+    lab.time_limit = 2 * duration + pause + 60
+    if pause:
+        # A garbage collection, a virtual machine that moves: the process knows nothing of it.
+        lab.faults = FaultPlan().pause("holder-1", at=duration / 3).resume("holder-1", at=duration / 3 + pause)
+
+
+@leases.measure
+def measures(result: Result) -> Iterator[Measure]:
+    """How often and how long two nodes held the lease, and what overtaken holders did with it."""
+    held = tenures(result.notes, result.recording.duration_us)
+    found = list(overlaps(held))
+    yield Measure("tenures", len(held), "", "times that a node took the lease")
+    yield Measure(
+        "held_twice", share(len(found), len(held)), "", "share of tenures that began before the last had ended"
+    )
+    longest = max((length for _, _, length in found), default=0)
+    yield Measure("held_twice_longest", longest / 1e6, "s", "the longest time with two holders")
+    accepted = sum(note.label == "overtaken write accepted" for note in result.notes)
+    yield Measure("overtaken_writes_accepted", accepted, "", "writes under an old lease that the storage took")
+    refused = sum(operation.outcome == "fail" for operation in result.operations)
+    yield Measure("overtaken_writes_refused", refused, "", "writes under an old lease that the storage refused")
+
+
+@leases.verify
+def verdicts(result: Result) -> Iterator[Verdict]:
+    """Whether there was ever more than one holder."""
+    yield one_holder(result.notes, result.recording.duration_us)
+
+
+def overlap_seconds(lease: float, drift_ppm: float, margin: float) -> float:
+    """How long two nodes hold the lease at once if the server's clock gains `drift_ppm`; 0 or less means never.
+
+    The server ends it after lease / (1 + drift) true seconds, the holder after lease · (1 − margin), delays aside.
+    """
+    return lease * (1 - margin) - lease / (1 + drift_ppm / 1e6) if math.isfinite(lease) else math.nan

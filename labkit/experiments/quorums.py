@@ -1,0 +1,193 @@
+"""Lab 09: consistency, latency and availability of a quorum store, as its three numbers N, R and W are turned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb
+
+from labkit.checkers.staleness import fresh_reads, judge_reads
+from labkit.clocks import ClockError
+from labkit.dials import Choice, Dial, Switch
+from labkit.faults import FaultPlan
+from labkit.lab import Lab, experiment, require
+from labkit.latency import (
+    LINKEDIN_DISK_WRITE,
+    LINKEDIN_SSD,
+    Constant,
+    Exponential,
+    Latency,
+    Lognormal,
+    Pareto,
+    Uniform,
+)
+from labkit.network import Link, Network
+from labkit.protocols.quorums import QuorumClient, Replica, StandIn
+from labkit.results import Measure, Result, Verdict, percentile, share
+from labkit.workload import open_loop
+
+SHAPES = ("exponential", "constant", "uniform", "lognormal", "pareto", "linkedin ssd", "linkedin disk")
+
+
+@dataclass(eq=False, kw_only=True)
+class Shopper(QuorumClient):
+    """Writes a key, waits, and reads a key: the same one, or (`mixed`) any."""
+
+    pairs: int
+    rate: float
+    keys: int
+    read_after: float
+    mixed: bool
+
+    async def run(self) -> None:
+        await open_loop(self, self._write_then_read, rate=self.rate, count=self.pairs)
+
+    async def _write_then_read(self, index: int) -> None:
+        process = f"{self.name}.{index}"
+        key = self._key(index)
+        with self.operation("write", key, process, process=process) as write:
+            await self.put(key, process)
+        if not (write.ok or self.mixed):
+            return
+        await asyncio.sleep(self.read_after)
+        key = self._key(index) if self.mixed else key
+        with self.operation("read", key, process=process) as read:
+            read.value = await self.get(key)
+
+    def _key(self, index: int) -> str:
+        return f"key-{self.random.randrange(self.keys)}" if self.keys else f"{self.name}/{index}"
+
+
+@experiment(title="Quorums", guide="CAP theorem: consistency and availability as a choice")
+def quorums(
+    lab: Lab,
+    *,
+    replicas: int = Dial(3, 1, 9, help="copies of each key (N)"),
+    read_quorum: int = Dial(1, 1, 9, help="answers that a read waits for (R)"),
+    write_quorum: int = Dial(1, 1, 9, help="acknowledgements that a write waits for (W)"),
+    delay: float = Dial(0.02, 0.0, 1.0, "s", "mean one-way delay of acknowledgements, reads and responses"),
+    write_delay: float = Dial(0.02, 0.0, 1.0, "s", "mean one-way delay of write requests"),
+    shape: str = Choice("exponential", SHAPES, "distribution of the delays; the LinkedIn fits ignore the means"),
+    loss: float = Dial(0.0, 0.0, 0.5, "", "probability that a message is lost"),
+    read_after: float = Dial(0.0, 0.0, 10.0, "s", "pause between a write's acknowledgement and the read"),
+    contact: str = Choice("all", ("all", "quorum"), "ask every replica, or just a random quorum of them"),
+    availability: float = Dial(1.0, 0.5, 1.0, "", "share of the time that each replica is up"),
+    mean_outage: float = Dial(1.0, 0.001, 100.0, "s", "how long a replica that goes down stays down, on average"),
+    partition: float = Dial(0.0, 0.0, 60.0, "s", "how long client-1 and replica-1 are cut off from the rest"),
+    sloppy: bool = Switch(False, "let stand-ins answer for replicas that do not"),
+    clock_offset: float = Dial(0.0, -10.0, 10.0, "s", "how far the last client's clock is ahead"),
+    timestamps: str = Choice("physical", ("physical", "hybrid"), "what orders the writes"),
+    durable: bool = Switch(False, "sync each write to disk before it is acknowledged"),
+    clients: int = Dial(2, 1, 8, help="clients, each a node that coordinates its own requests"),
+    pairs: int = Dial(1000, 1, 1_000_000, help="writes, each followed by a read"),
+    rate: float = Dial(100.0, 0.1, 10_000.0, "1/s", "pairs a second that each client starts"),
+    keys: int = Dial(0, 0, 100_000, help="keys shared by all; 0 gives each pair a key of its own"),
+    mixed: bool = Switch(False, "let each read pick a key of its own instead of the one just written"),
+    timeout: float = Dial(0.5, 0.001, 10.0, "s", "how long a call waits for its answer"),
+) -> None:
+    """Clients write to N replicas and wait for W, then read and wait for R; who sees stale data, and at what price?"""
+    require(read_quorum <= replicas, "read_quorum", read_quorum, f"at most replicas, which is {replicas}")
+    require(write_quorum <= replicas, "write_quorum", write_quorum, f"at most replicas, which is {replicas}")
+    homes = [lab.node(f"replica-{number}", Replica, durable=durable) for number in range(1, replicas + 1)]
+    stand_ins = [lab.node(f"stand-in-{number}", StandIn) for number in range(1, replicas + 1)] if sloppy else []
+    names = [f"client-{number}" for number in range(1, clients + 1)]
+    for position, name in enumerate(names):
+        lab.client(
+            name,
+            Shopper,
+            clock=ClockError(clock_offset if position == clients - 1 else 0.0),
+            replicas=homes,
+            read_quorum=read_quorum,
+            write_quorum=write_quorum,
+            contact=contact,
+            timestamps=timestamps,
+            # Each side of a partition finds other stand-ins first, as nodes next to each other do.
+            stand_ins=stand_ins if position == 0 else stand_ins[::-1],
+            call_timeout=timeout,
+            pairs=pairs // clients + (position < pairs % clients),
+            rate=rate,
+            keys=keys,
+            read_after=read_after,
+            mixed=mixed,
+        )
+    lab.network = _network(shape, delay, write_delay, loss)
+    expected = pairs / clients / rate
+    lab.time_limit = 10 * expected + 60 + partition
+    lab.faults = _faults(homes, stand_ins, names, partition, availability, mean_outage, expected, lab.seed)
+
+
+@quorums.measure
+def measures(result: Result) -> Iterator[Measure]:
+    """Staleness as seen in real time, latencies, and the share of operations that were answered."""
+    judged = list(judge_reads(result.operations))
+    stale = sum(judgement.missed is not None for judgement in judged)
+    yield Measure("stale_reads", share(stale, len(judged)), "", "share of reads that missed an acknowledged write")
+    yield Measure("reads", len(judged), "", "reads that were answered")
+    for function in ("read", "write"):
+        operations = [operation for operation in result.operations if operation.function == function]
+        answered = sum(operation.ok for operation in operations)
+        yield Measure(f"{function}_availability", share(answered, len(operations)), "", f"{function}s that succeeded")
+        latencies = result.latencies(function)
+        for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)):
+            what = f"{level:.1%} of {function}s took at most this"
+            yield Measure(f"{function}_{name}", percentile(latencies, level), "s", what)
+    per_operation = share(result.recording.messages_sent, len(result.operations))
+    yield Measure("messages_per_operation", per_operation, "", "messages sent for each read or write")
+
+
+@quorums.verify
+def verdicts(result: Result) -> Iterator[Verdict]:
+    """Whether every read was fresh."""
+    yield fresh_reads(result.operations)
+
+
+def miss_probability(replicas: int, read_quorum: int, write_quorum: int) -> float:
+    """P(a random read quorum misses a random write quorum) = C(N−W, R) / C(N, R); Bailis et al. 2012, eq. 1."""
+    return comb(replicas - write_quorum, read_quorum) / comb(replicas, read_quorum)
+
+
+def quorum_availability(replicas: int, quorum: int, up: float) -> float:
+    """P(at least `quorum` of `replicas` are up), each independently with probability `up`."""
+    return sum(comb(replicas, k) * up**k * (1 - up) ** (replicas - k) for k in range(quorum, replicas + 1))
+
+
+def _latency(shape: str, mean: float) -> Latency:
+    if mean == 0:
+        return Constant(0.0)
+    return {
+        "exponential": Exponential(mean),
+        "constant": Constant(mean),
+        "uniform": Uniform(0.0, 2 * mean),
+        # sigma 1 puts the mean of a lognormal at e^(1/2) times its median
+        "lognormal": Lognormal(mean / 1.6487212707, 1.0),
+        "pareto": Pareto(mean / 3, 1.5),
+    }[shape]
+
+
+def _network(shape: str, delay: float, write_delay: float, loss: float) -> Network:
+    if shape.startswith("linkedin"):
+        write = LINKEDIN_DISK_WRITE if shape == "linkedin disk" else LINKEDIN_SSD
+        return Network(Link(LINKEDIN_SSD, loss=loss), legs={("write", "request"): write})
+    legs = {("write", "request"): _latency(shape, write_delay)}
+    return Network(Link(_latency(shape, delay), loss=loss), legs=legs)
+
+
+def _faults(
+    homes: list[str],
+    stand_ins: list[str],
+    clients: list[str],
+    partition: float,
+    up: float,
+    mean_outage: float,
+    expected: float,
+    seed: int,
+) -> FaultPlan:
+    plan = FaultPlan()
+    if up < 1:
+        plan = plan.outages(homes, up, mean_outage, until=10 * expected, seed=seed)
+    if partition:
+        here = [clients[0], homes[0], *stand_ins[:-1]]
+        there = [*clients[1:], *homes[1:], *stand_ins[-1:]]
+        plan = plan.partition(here, there, at=expected / 3).heal(at=expected / 3 + partition)
+    return plan

@@ -1,0 +1,248 @@
+"""A node's host: sends, receives, dispatches and records for one node, the same in both runtimes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+from labkit.calls import OK, UNKNOWN, Call, CallError
+from labkit.clocks import ClockError, PhysicalClock
+from labkit.disk import Disk
+from labkit.faults import Fault
+from labkit.history import Note, Operation
+from labkit.network import Network, Outbox
+from labkit.node import Node, Peer, remote_interface
+
+WireMessage = tuple[int, str, str, bool, str, Any]
+"""(number, source, target, is reply, method, payload): a request's payload is (args, kwargs), a reply's is
+(outcome, value). A reply carries the number of its request."""
+
+_NUMBERS_PER_INCARNATION = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node of a cluster, as data: what to make of it, with which parameters, and how wrong its clock is."""
+
+    name: str
+    node_class: type[Node]
+    parameters: Mapping[str, Any]
+    clock: ClockError
+    is_client: bool = False
+
+
+class Recorder(Protocol):
+    """Where a host puts what it sees; `tracing` says whether it wants messages."""
+
+    tracing: bool
+
+    def invoked(self, operation: Operation) -> None:
+        """An operation began."""
+
+    def responded(self, operation: Operation) -> None:
+        """An operation ended."""
+
+    def noted(self, note: Note) -> None:
+        """The node noted something."""
+
+    def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> Any:
+        """A message left (or was lost at once); what is returned travels with its copies to `Carrier.deliver`."""
+
+
+class Carrier(Protocol):
+    """What a runtime does for a host: time, timers, tasks, and the carrying of messages."""
+
+    def now_us(self) -> int:
+        """True time since the run began, in microseconds."""
+
+    def call_at_us(self, when_us: int, callback: Callable[[], None]) -> None:
+        """Call `callback` at a true time."""
+
+    def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task that belongs to the node."""
+
+    def serve(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the handling of a request."""
+
+    def deliver(self, message: WireMessage, delay_us: int, record: Any) -> None:
+        """Bring a copy of `message` to its target after `delay_us`."""
+
+    def failed(self, error: BaseException) -> None:
+        """Code of the node raised an error that is no outcome of a call."""
+
+
+class Host:
+    """The engine under one node, for one incarnation of it (a restart makes a new one)."""
+
+    def __init__(
+        self,
+        spec: NodeSpec,
+        classes: Mapping[str, type[Node]],
+        network: Network,
+        carrier: Carrier,
+        recorder: Recorder,
+        disk: Disk,
+        seed: int,
+        incarnation: int = 0,
+    ):
+        self.name = spec.name
+        self.spec = spec
+        self.outbox = Outbox(spec.name, network, seed)
+        self._classes = classes
+        self._carrier = carrier
+        self._recorder = recorder
+        self._peers: dict[str, Peer] = {}
+        self._waiting: dict[int, Call] = {}
+        # Answers to calls of an earlier incarnation must not be taken for answers to this one's.
+        self._number = incarnation * _NUMBERS_PER_INCARNATION
+        self._deadlines: dict[int, deque[tuple[int, int]]] = {}
+        self._early: list[WireMessage] | None = []
+        self._operations = 0
+        self.messages_sent = 0
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self.node = node = spec.node_class(**spec.parameters)
+        node.name, node.disk, node._host = spec.name, disk, self
+        node.clock = PhysicalClock(carrier.now_us, spec.clock, spec.name)
+        node.random = Random(f"{seed}/node/{spec.name}/{incarnation}")
+        self.default_timeout = getattr(node, "call_timeout", 1.0)
+        self._handlers = {name: getattr(node, name) for name in remote_interface(spec.node_class)}
+
+    async def boot(self) -> None:
+        """Start the node, then serve what has arrived meanwhile."""
+        await self.node.start()
+        early, self._early = self._early or [], None
+        for message in early:
+            self.receive(message)
+
+    def peer(self, name: str) -> Peer:
+        """The proxy for another node, made once."""
+        found = self._peers.get(name)
+        if found is None:
+            if name not in self._classes:
+                raise LookupError(f"no node is called {name!r}: the nodes are {', '.join(self._classes)}")
+            found = self._peers[name] = Peer(self, name, self._classes[name])
+        return found
+
+    def call(self, target: str, method: str, args: tuple, kwargs: dict, timeout: float | None) -> Call:
+        """Send a request and keep its call until the answer or the timeout."""
+        self._number = number = self._number + 1
+        self._waiting[number] = call = Call(target, method)
+        self._set_deadline(number, self.default_timeout if timeout is None else timeout)
+        self.send((number, self.name, target, False, method, (args, kwargs)))
+        return call
+
+    def send(self, message: WireMessage) -> None:
+        """Let the network decide on a message, and hand its copies to the runtime."""
+        now = self._carrier.now_us()
+        self.messages_sent += 1
+        delays, fate = self.outbox.route(message, now)
+        record = None
+        if self._recorder.tracing:
+            record = self._recorder.sent(message, now, fate, len(delays))
+        for delay in delays:
+            self._carrier.deliver(message, delay, record)
+
+    def receive(self, message: WireMessage) -> None:
+        """Take what has arrived: settle the call that it answers, or serve the request."""
+        number, _, _, is_reply, _, payload = message
+        if is_reply:
+            call = self._waiting.pop(number, None)
+            if call is not None:
+                call.settle(*payload)
+        elif self._early is not None:
+            self._early.append(message)
+        else:
+            self._carrier.serve(self._serve(message))
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task of the node's own and keep it: asyncio itself holds tasks only weakly."""
+        task = self._carrier.create_task(self._watched(work))
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def apply(self, fault: Fault) -> None:
+        """Let a fault of the network, or of this node's clock, take effect; `fault.at` is when it happened."""
+        cuts = fault.cuts(self.name)
+        if fault.kind == "partition":
+            self.outbox.cut(cuts)
+        elif fault.kind == "heal":
+            self.outbox.heal()
+        elif fault.kind == "hold":
+            self.outbox.hold(cuts)
+        elif fault.kind == "release":
+            for message in self.outbox.release():
+                self.send(message)
+        elif fault.kind == "link":
+            self.outbox.set_link(fault.loss, fault.duplication)
+        elif fault.kind == "clock step":
+            self.node.clock.step(fault.amount, round(fault.at * 1e6))
+        elif fault.kind == "clock drift":
+            self.node.clock.set_drift(fault.amount, round(fault.at * 1e6))
+
+    def note(self, label: str, details: dict[str, Any]) -> None:
+        """Record a note of the node's."""
+        now = self._carrier.now_us()
+        self._recorder.noted(Note(self.name, label, now, self.node.clock.now_us(), details))
+
+    def invoke(self, process: str, function: str, key: Any, value: Any) -> Operation:
+        """Record that an operation begins."""
+        self._operations += 1
+        operation = Operation(process, function, key, value, self._carrier.now_us(), number=self._operations)
+        self._recorder.invoked(operation)
+        return operation
+
+    def respond(self, operation: Operation) -> None:
+        """Record that an operation has ended."""
+        operation.returned_us = self._carrier.now_us()
+        self._recorder.responded(operation)
+
+    async def _serve(self, message: WireMessage) -> None:
+        number, source, _, _, method, (args, kwargs) = message
+        try:
+            answer = (OK, await self._handlers[method](*args, **kwargs))
+        except CallError as error:
+            answer = (error.outcome, str(error))
+        except Exception as error:
+            self._carrier.failed(error)
+            answer = (UNKNOWN, f"{type(error).__name__} in {method}")
+        self.send((number, self.name, source, True, method, answer))
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # reported by _watched already; asking keeps asyncio from complaining once more
+
+    async def _watched(self, work: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await work
+        except Exception as error:
+            self._carrier.failed(error)
+            raise
+
+    def _set_deadline(self, number: int, timeout: float) -> None:
+        # Calls with the same timeout expire in the order in which they were made, so one timer serves them all:
+        # it looks at the oldest, and nearly always finds it answered long ago.
+        delay = self.node.clock.true_delay_us(timeout)
+        lane = self._deadlines.get(delay)
+        if lane is None:
+            lane = self._deadlines[delay] = deque()
+        lane.append((self._carrier.now_us() + delay, number))
+        if len(lane) == 1:
+            self._carrier.call_at_us(lane[0][0], lambda: self._expire(delay))
+
+    def _expire(self, delay: int) -> None:
+        now, lane = self._carrier.now_us(), self._deadlines[delay]
+        while lane and (lane[0][0] <= now or lane[0][1] not in self._waiting):
+            _, number = lane.popleft()
+            call = self._waiting.pop(number, None)
+            if call is not None:
+                call.settle(UNKNOWN, "no answer within the timeout")
+        if lane:
+            self._carrier.call_at_us(lane[0][0], lambda: self._expire(delay))
+        else:
+            del self._deadlines[delay]

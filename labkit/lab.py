@@ -1,0 +1,139 @@
+"""Experiments: a cluster built from dials, and what to measure in what it does."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labkit.clocks import ClockError
+from labkit.cluster import Cluster
+from labkit.dials import AnyDial, dials_of, settings, suggestion
+from labkit.errors import BadInput
+from labkit.faults import FaultPlan
+from labkit.host import NodeSpec
+from labkit.network import Network
+from labkit.node import Node
+from labkit.results import Measure, Result, Verdict
+
+RESERVED = frozenset({"runtime", "seed", "trace", "progress", "observe", "experiment"})
+"""Names that `run` takes for itself, so no dial can have them."""
+
+_registry: dict[str, Experiment] = {}
+
+
+class Lab:
+    """What an experiment's function is given to build its cluster with.
+
+    Set `network`, `faults`, `time_limit`, `drain`, `sync_delay` and `trace_limit` as `Cluster` describes them.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self.network = Network()
+        self.faults = FaultPlan()
+        self.time_limit = 600.0
+        self.drain = 0.0
+        self.sync_delay = 0.0
+        self.trace_limit = 50_000
+        self._nodes: list[NodeSpec] = []
+
+    def node(self, name: str, node_class: type[Node], clock: ClockError = ClockError(), **parameters: Any) -> str:
+        """Add a node; `parameters` go to its constructor. Returns its name."""
+        self._nodes.append(NodeSpec(name, node_class, parameters, clock))
+        return name
+
+    def client(self, name: str, node_class: type[Node], clock: ClockError = ClockError(), **parameters: Any) -> str:
+        """Add a node whose `run` the experiment waits for. Returns its name."""
+        self._nodes.append(NodeSpec(name, node_class, parameters, clock, is_client=True))
+        return name
+
+    def cluster(self) -> Cluster:
+        """What has been built, checked."""
+        built = Cluster(
+            self._nodes, self.network, self.faults, self.time_limit, self.drain, self.sync_delay, self.trace_limit
+        )
+        built.check()
+        return built
+
+
+def require(condition: bool, name: str, value: object, allowed: str) -> None:
+    """Raise `BadInput` unless `condition` holds; for what one dial's range cannot say."""
+    if not condition:
+        raise BadInput(f"{name} is {value!r}: it must be {allowed}")
+
+
+@dataclass
+class Experiment:
+    """A named experiment: its dials, how to build its cluster, and how to measure and judge a run of it."""
+
+    name: str
+    title: str
+    guide: str
+    summary: str
+    dials: dict[str, AnyDial]
+    build: Callable[..., None]
+    _measure: Callable[[Result], Iterable[Measure]] | None = field(default=None, repr=False)
+    _verify: Callable[[Result], Iterable[Verdict]] | None = field(default=None, repr=False)
+
+    def measure(self, function: Callable[[Result], Iterable[Measure]]) -> Callable[[Result], Iterable[Measure]]:
+        """Decorator: `function` yields the measures of a result."""
+        self._measure = function
+        return function
+
+    def verify(self, function: Callable[[Result], Iterable[Verdict]]) -> Callable[[Result], Iterable[Verdict]]:
+        """Decorator: `function` yields what the checkers say of a result."""
+        self._verify = function
+        return function
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All dials' values; raises `BadInput` for one that is not allowed."""
+        return settings(self.name, self.dials, given)
+
+    def cluster(self, seed: int, values: Mapping[str, Any]) -> Cluster:
+        """The cluster for these dials; raises `BadInput` if they do not go together."""
+        lab = Lab(seed)
+        self.build(lab, **values)
+        return lab.cluster()
+
+    def evaluate(self, result: Result) -> Result:
+        """Fill in the measures and verdicts of a result."""
+        if self._measure is not None:
+            result.measures = {measure.name: measure for measure in self._measure(result)}
+        if self._verify is not None:
+            result.verdicts = list(self._verify(result))
+        return result
+
+
+def experiment(*, title: str, guide: str) -> Callable[[Callable[..., None]], Experiment]:
+    """Decorator: make an experiment of a function ``build(lab, *, name=Dial(…), …)`` and register it by its name.
+
+    `guide` says which part of the guide it holds to account; the function's docstring says what it does.
+    """
+
+    def register(build: Callable[..., None]) -> Experiment:
+        summary = inspect.getdoc(build) or ""
+        made = Experiment(build.__name__, title, guide, summary, dials_of(build, RESERVED), build)
+        _registry[made.name] = made
+        return made
+
+    return register
+
+
+def catalogue() -> dict[str, Experiment]:
+    """Every experiment by name: those of `labkit.experiments`, and any registered since."""
+    package = importlib.import_module("labkit.experiments")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(_registry.items()))
+
+
+def find(name: str) -> Experiment:
+    """The experiment called `name`; raises `BadInput` if there is none."""
+    known = catalogue()
+    if name not in known:
+        raise BadInput(f"there is no experiment {name!r}: {suggestion(name, known)}")
+    return known[name]

@@ -1,0 +1,159 @@
+"""The network between nodes, as data and as the state that each sender keeps.
+
+Every rule acts on one message at its sender, by this code, in both runtimes: the simulator then schedules the
+arrival, the Ray runtime waits and writes to a socket. A partition therefore cuts what is sent while it lasts; what
+was already on its way arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Literal
+
+from labkit.errors import BadInput
+from labkit.latency import Constant, Latency, Sampler
+
+Leg = Literal["request", "reply"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """How messages fare on one link.
+
+    `loss` and `duplication` are probabilities a message. `reordering` is the share of messages that go by their
+    own delay and so may overtake earlier ones: 1 is a datagram network, 0 is first in, first out, as TCP.
+    """
+
+    latency: Latency = Constant(0.0)
+    loss: float = 0.0
+    duplication: float = 0.0
+    reordering: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "duplication", "reordering"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise BadInput(f"{name} is {value!r}: it must be a probability from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Network:
+    """The links of a cluster: one default, exceptions by link (source, target), and by leg of an exchange.
+
+    `legs` maps (method, "request" or "reply") to the latency of that leg; it goes before the link's own latency,
+    so that the four legs of the WARS model (write, acknowledgement, read, response) can differ.
+    """
+
+    default: Link = Link()
+    links: Mapping[tuple[str, str], Link] = field(default_factory=dict)
+    legs: Mapping[tuple[str, Leg], Latency] = field(default_factory=dict)
+
+    def between(self, source: str, target: str) -> Link:
+        """The link that messages from `source` to `target` take."""
+        return self.links.get((source, target), self.default)
+
+
+class Outbox:
+    """What one sender knows of the network: it decides the fate of each message that the node sends.
+
+    All randomness of a link comes from one stream of its own, so that more traffic on one link changes nothing on
+    another, and both runtimes draw the same delays for the same messages.
+    """
+
+    def __init__(self, source: str, network: Network, seed: int):
+        self._source = source
+        self._network = network
+        self._seed = seed
+        self._lanes: dict[tuple[str, str, bool], _Lane] = {}
+        self._random: dict[str, Random] = {}
+        self._last_arrival: dict[str, int] = {}
+        self._cut: set[str] = set()
+        self._holding: set[str] = set()
+        self._held: list[tuple] = []
+
+    def cut(self, targets: Iterable[str]) -> None:
+        """Lose everything sent to `targets` from now on."""
+        self._cut.update(targets)
+
+    def heal(self) -> None:
+        """End every partition."""
+        self._cut.clear()
+
+    def hold(self, targets: Iterable[str]) -> None:
+        """Keep back everything sent to `targets` from now on."""
+        self._holding.update(targets)
+
+    def release(self) -> list[tuple]:
+        """Stop keeping messages back; returns those kept, in the order they were sent."""
+        self._holding.clear()
+        held, self._held = self._held, []
+        return held
+
+    def set_link(self, loss: float | None = None, duplication: float | None = None) -> None:
+        """Change the loss or duplication of every link from now on."""
+        change = {name: value for name, value in (("loss", loss), ("duplication", duplication)) if value is not None}
+        links = {pair: replace(link, **change) for pair, link in self._network.links.items()}
+        self._network = replace(self._network, default=replace(self._network.default, **change), links=links)
+        self._lanes.clear()
+
+    def route(self, message: tuple, now_us: int) -> tuple[tuple[int, ...], str]:
+        """The delays in microseconds after which copies of `message` arrive, and the message's fate.
+
+        No delay means that none arrives; the fate then says why: ``lost``, ``partitioned`` or ``held``. Otherwise
+        it is ``sent`` or ``duplicated``.
+        """
+        _, source, target, is_reply, method, _ = message
+        if target == source:
+            return (0,), "sent"
+        if target in self._cut:
+            return (), "partitioned"
+        if target in self._holding:
+            self._held.append(message)
+            return (), "held"
+        lane = self._lanes.get((target, method, is_reply))
+        if lane is None:
+            lane = self._lane(target, method, is_reply)
+        if lane.plain:
+            return (lane.delay(),), "sent"
+        return self._hazards(lane, target, now_us)
+
+    def _hazards(self, lane: _Lane, target: str, now_us: int) -> tuple[tuple[int, ...], str]:
+        draw, link = lane.random.random, lane.link
+        if link.loss and draw() < link.loss:
+            return (), "lost"
+        copies = 2 if link.duplication and draw() < link.duplication else 1
+        delays = tuple(self._in_order(lane, target, now_us) for _ in range(copies))
+        return delays, "duplicated" if copies == 2 else "sent"
+
+    def _in_order(self, lane: _Lane, target: str, now_us: int) -> int:
+        delay = lane.delay()
+        reordering = lane.link.reordering
+        if reordering == 1 or (reordering and lane.random.random() < reordering):
+            return delay
+        arrival = max(now_us + delay, self._last_arrival.get(target, 0))
+        self._last_arrival[target] = arrival
+        return arrival - now_us
+
+    def _lane(self, target: str, method: str, is_reply: bool) -> _Lane:
+        link = self._network.between(self._source, target)
+        latency = self._network.legs.get((method, "reply" if is_reply else "request"), link.latency)
+        random = self._random.get(target)
+        if random is None:
+            random = self._random[target] = Random(f"{self._seed}/link/{self._source}>{target}")
+        lane = self._lanes[target, method, is_reply] = _Lane(link, latency, random)
+        return lane
+
+
+class _Lane:
+    """One kind of message on one link: its sampler, made once."""
+
+    __slots__ = ("delay", "link", "plain", "random")
+
+    def __init__(self, link: Link, latency: Latency, random: Random):
+        self.link = link
+        self.random = random
+        self.delay: Sampler = latency.sampler(random)
+        # Nearly every message takes this path, so the test is made here rather than for each of them.
+        self.plain = not link.loss and not link.duplication and link.reordering == 1

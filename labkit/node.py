@@ -1,0 +1,126 @@
+"""The node: ordinary asyncio code that does not know where it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from labkit.calls import OK, Call, CallError
+from labkit.clocks import PhysicalClock
+from labkit.disk import Disk
+from labkit.history import Operation
+
+if TYPE_CHECKING:
+    from labkit.host import Host
+
+_LIFECYCLE = frozenset({"start", "run"})
+
+
+class Node:
+    """Base of everything that has a place of its own in a cluster.
+
+    The public coroutine methods of a subclass are its remote interface; its other attributes are private to it,
+    as memory is. A runtime gives it `name`, `clock`, `disk` and `random` (seeded, its own) before `start`.
+    Requests that arrive before `start` has returned wait for it.
+    """
+
+    name: str
+    clock: PhysicalClock
+    disk: Disk
+    random: Random
+    _host: Host
+
+    async def start(self) -> None:
+        """Prepare to serve; called at boot and again, on a new object, after every restart."""
+
+    async def run(self) -> None:
+        """What a client does; a run of an experiment ends when this has returned in every client."""
+
+    def peer(self, name: str) -> Peer:
+        """A proxy for the node called `name`; its methods are that node's public coroutines."""
+        return self._host.peer(name)
+
+    def peers(self, names: Iterable[str]) -> list[Peer]:
+        """Proxies for several nodes, in the order given."""
+        return [self._host.peer(name) for name in names]
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` beside everything else the node does; an error in it ends the run, as it should."""
+        return self._host.spawn(work)
+
+    def note(self, label: str, **details: Any) -> None:
+        """Record an event in the run's trace, with the true time and this node's clock reading."""
+        self._host.note(label, details)
+
+    @contextmanager
+    def operation(self, function: str, key: Any = None, value: Any = None, process: str = "") -> Iterator[Operation]:
+        """Record the block as one operation of the client's history.
+
+        Set `value` on what the block is given to record a read's result. A `CallError` (or a timeout of asyncio)
+        inside the block becomes the operation's outcome and goes no further.
+        """
+        host = self._host
+        operation = host.invoke(process or self.name, function, key, value)
+        try:
+            yield operation
+            operation.outcome = OK
+        except CallError as error:
+            operation.outcome, operation.error = error.outcome, str(error)
+        except TimeoutError:
+            operation.error = "timed out"
+        host.respond(operation)
+
+
+@cache
+def remote_interface(node_class: type[Node]) -> tuple[str, ...]:
+    """The names that other nodes can call: the public coroutine methods that the class adds to `Node`."""
+    return tuple(
+        name
+        for name, member in inspect.getmembers(node_class, inspect.iscoroutinefunction)
+        if not name.startswith("_") and name not in _LIFECYCLE
+    )
+
+
+class Peer:
+    """Stands for another node: ``peer.write(key, value, timeout=0.5)`` sends a request and returns a `Call`.
+
+    `timeout` is in seconds of the caller's own clock; without it the caller's default applies. A method that the
+    node does not have, or arguments that it does not take, raise at once, as for a local call.
+    """
+
+    def __init__(self, host: Host, name: str, node_class: type[Node]):
+        self._host = host
+        self._node_class = node_class
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.name}: {self._node_class.__name__}>"
+
+    def __getattr__(self, method: str) -> Callable[..., Call]:
+        # Reached once a method: the caller made here is then an ordinary attribute of the proxy.
+        caller = self._caller(method)
+        setattr(self, method, caller)
+        return caller
+
+    def _caller(self, method: str) -> Callable[..., Call]:
+        interface = remote_interface(self._node_class)
+        if method not in interface:
+            kind = self._node_class.__name__
+            raise AttributeError(f"{kind} {self.name!r} has no {method!r}; it answers to {', '.join(interface)}")
+        signature = inspect.signature(getattr(self._node_class, method))
+        host, name, shapes = self._host, self.name, set()
+
+        def call(*args: Any, timeout: float | None = None, **kwargs: Any) -> Call:
+            # Binding takes as long as sending, and depends on the shape of the arguments alone: do it once a shape.
+            shape = (len(args), tuple(kwargs))
+            if shape not in shapes:
+                signature.bind(None, *args, **kwargs)
+                shapes.add(shape)
+            return host.call(name, method, args, kwargs, timeout)
+
+        return call

@@ -1,0 +1,1 @@
+"""Protocols as nodes, each readable in one sitting beside its paper."""

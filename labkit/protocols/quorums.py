@@ -1,0 +1,137 @@
+"""A key-value store replicated by quorums, as in Dynamo: N replicas, R answers to read, W to write.
+
+DeCandia et al., Dynamo, SOSP 2007, sections 4.4 to 4.6; Bailis et al., PBS, VLDB 2012, section 2.
+Taught in lab 09.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from labkit.calls import Call, CallError, first
+from labkit.clocks import Timestamp
+from labkit.node import Node, Peer
+
+NEVER = Timestamp(-(2**62), 0)
+"""Older than every write."""
+
+Versioned = tuple[Timestamp, Any]
+
+
+@dataclass(eq=False)
+class Replica(Node):
+    """Keeps the newest version of each key that it has heard of.
+
+    Unless `durable`, it acknowledges a write before its disk has it, and a crash may lose the write.
+    """
+
+    durable: bool = False
+
+    async def write(self, key: Any, value: Any, version: Timestamp) -> Timestamp:
+        """Take the value if its version is newer than what is here; returns the version that is here then."""
+        current, _ = await self.read(key)
+        if version <= current:
+            return current
+        self.disk.write(str(key), (version, value))
+        if self.durable:
+            await self.disk.sync()
+        return version
+
+    async def read(self, key: Any) -> Versioned:
+        """The version and the value that are here."""
+        return await self.disk.load(str(key), (NEVER, None))
+
+
+class StandIn(Replica):
+    """Takes writes for replicas that do not answer, and hands them over when they do (hinted handoff)."""
+
+    async def start(self) -> None:
+        self._hints: dict[tuple[str, Any], Versioned] = {}
+        self.spawn(self._hand_over())
+
+    async def hold_for(self, home: str, key: Any, value: Any, version: Timestamp) -> Timestamp:
+        """Keep a write that `home` should have, and a reminder to bring it there."""
+        self._hints[home, key] = max(self._hints.get((home, key), (NEVER, None)), (version, value))
+        return await self.write(key, value, version)
+
+    async def _hand_over(self, pause: float = 0.05) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            for (home, key), (version, value) in list(self._hints.items()):
+                try:
+                    await self.peer(home).write(key, value, version)
+                except CallError:
+                    break  # still cut off: try again after the pause
+                if self._hints.get((home, key)) == (version, value):
+                    del self._hints[home, key]
+
+
+@dataclass(eq=False)
+class QuorumClient(Node):
+    """Coordinates its own reads and writes.
+
+    `contact` says whom it asks: ``all`` replicas (Dynamo, Cassandra), or just a random ``quorum`` of the size that
+    it needs (the model in which the staleness law is exact). `timestamps` says what orders the writes: the
+    ``physical`` clock, or a ``hybrid`` one that also learns from every answer. With `stand_ins` the quorum is
+    sloppy: whoever has not answered after `patience` seconds is replaced.
+    """
+
+    replicas: Sequence[str]
+    read_quorum: int
+    write_quorum: int
+    contact: str = "all"
+    timestamps: str = "physical"
+    stand_ins: Sequence[str] = ()
+    patience: float = 0.05
+    call_timeout: float = 0.5
+    _last: Timestamp = field(default=NEVER, init=False)
+
+    async def put(self, key: Any, value: Any) -> None:
+        """Write `value`; returns when `write_quorum` nodes have acknowledged it, or raises `QuorumNotReached`."""
+        version = self._next_version()
+        calls = [replica.write(key, value, version) for replica in self._contacts(self.write_quorum)]
+        held = await self._quorum(
+            self.write_quorum, calls, lambda stand_in, home: stand_in.hold_for(home, key, value, version)
+        )
+        self._learn(held)
+
+    async def get(self, key: Any) -> Any:
+        """The newest value among `read_quorum` answers; raises `QuorumNotReached`."""
+        calls = [replica.read(key) for replica in self._contacts(self.read_quorum)]
+        answers = await self._quorum(self.read_quorum, calls, lambda stand_in, _: stand_in.read(key))
+        version, value = max(answers, key=lambda versioned: versioned[0])
+        self._learn([version])
+        return value
+
+    def _contacts(self, quorum: int) -> list[Peer]:
+        peers = self.peers(self.replicas)
+        return peers if self.contact == "all" else self.random.sample(peers, quorum)
+
+    async def _quorum(self, needed: int, calls: list[Call], replace: Callable[[Peer, str], Call]) -> list[Any]:
+        if not self.stand_ins:
+            return await first(needed, calls)
+        try:
+            async with asyncio.timeout(self.patience):
+                return await first(needed, calls)
+        except (TimeoutError, CallError):
+            silent = [call.target for call in calls if call.outcome != "ok"]
+        replacements = zip(self.peers(self.stand_ins), silent, strict=False)
+        return await first(needed, calls + [replace(*pair) for pair in replacements])
+
+    def _next_version(self) -> Timestamp:
+        if self.timestamps == "hybrid":
+            return self.clock.hybrid.tick()
+        # Two writes of one client within a microsecond still need two versions, in the order of the writes.
+        now = self.clock.timestamp()
+        repeated = now.physical_us == self._last.physical_us
+        self._last = now._replace(counter=self._last.counter + 1) if repeated else now
+        return self._last
+
+    def _learn(self, versions: Sequence[Timestamp]) -> None:
+        if self.timestamps == "hybrid":
+            for version in versions:
+                if version > NEVER:
+                    self.clock.hybrid.receive(version)

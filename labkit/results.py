@@ -1,0 +1,177 @@
+"""What a run returns: measures with units, verdicts, and the history they were drawn from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labkit.faults import FaultWindow, windows
+from labkit.history import Fault, Message, Note, Operation, Recording
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+HOLDS, ILLEGAL, UNDECIDED = "OK", "ILLEGAL", "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a run, with its unit and a line that says what it is. No samples make it NaN."""
+
+    name: str
+    value: float
+    unit: str = ""
+    help: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a checker found: ``OK``, ``ILLEGAL`` with the smallest counterexample it has, or ``UNKNOWN``.
+
+    ``UNKNOWN`` means that the checker's budget ran out, or that it had nothing to judge; it is never success.
+    """
+
+    property: str
+    status: str
+    explanation: str = ""
+    counterexample: tuple[Operation, ...] = ()
+
+    def __bool__(self) -> bool:
+        raise TypeError("a verdict has three values: compare its status with HOLDS, ILLEGAL or UNDECIDED")
+
+    def __str__(self) -> str:
+        lines = [f"{self.property}: {self.status}" + (f" ({self.explanation})" if self.explanation else "")]
+        return "\n    ".join([*lines, *map(str, self.counterexample)])
+
+
+@dataclass
+class Result:
+    """One run of one experiment: what was asked for, what was measured, and everything that happened.
+
+    Times are seconds in measures, microseconds in operations, messages and notes.
+    """
+
+    experiment: str
+    runtime: str
+    seed: int
+    parameters: dict[str, Any]
+    recording: Recording
+    measures: dict[str, Measure] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The history, in order of invocation."""
+        return self.recording.operations
+
+    @property
+    def messages(self) -> list[Message]:
+        """The trace of messages, in order of sending; empty if the run was not traced."""
+        return self.recording.messages
+
+    @property
+    def notes(self) -> list[Note]:
+        """What the nodes noted, in order."""
+        return self.recording.notes
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults that happened, at the instants at which they did."""
+        return self.recording.faults
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start to the end of the run."""
+        return self.recording.duration_us / 1e6
+
+    @property
+    def fault_windows(self) -> list[FaultWindow]:
+        """The stretches of the run during which something was wrong."""
+        return windows(self.faults, self.duration)
+
+    def __getitem__(self, measure: str) -> float:
+        """The value of a measure: ``result["stale_reads"]``."""
+        return self.measures[measure].value
+
+    def latencies(self, function: str) -> list[float]:
+        """Seconds that each successful operation called `function` took."""
+        return [operation.latency for operation in self.operations if operation.function == function and operation.ok]
+
+    def to_dict(self, trace: bool = False) -> dict[str, Any]:
+        """Plain data: the history always, messages and notes if `trace`."""
+        data = {
+            "experiment": self.experiment,
+            "runtime": self.runtime,
+            "seed": self.seed,
+            "parameters": self.parameters,
+            "duration_us": self.recording.duration_us,
+            "messages_sent": self.recording.messages_sent,
+            "measures": {name: _finite(asdict(measure)) for name, measure in self.measures.items()},
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "faults": [asdict(fault) for fault in self.faults],
+            "incidents": self.recording.incidents,
+            "operations": [asdict(operation) for operation in self.operations],
+        }
+        if trace:
+            data["messages"] = [asdict(message) for message in self.messages]
+            data["notes"] = [asdict(note) for note in self.notes]
+        return data
+
+    def to_json(self, trace: bool = False) -> str:
+        """The same bytes for the same history, whatever the machine."""
+        return json.dumps(self.to_dict(trace), sort_keys=True, default=str, allow_nan=False)
+
+    def operations_frame(self) -> DataFrame:
+        """The history as a pandas data frame, one row an operation."""
+        return _frame(self.operations)
+
+    def messages_frame(self) -> DataFrame:
+        """The trace as a pandas data frame, one row a message."""
+        return _frame(self.messages)
+
+    def notes_frame(self) -> DataFrame:
+        """The notes as a pandas data frame, one row a note."""
+        return _frame(self.notes)
+
+    def measures_frame(self) -> DataFrame:
+        """Value, unit and meaning of each measure as a pandas data frame."""
+        return _frame(self.measures.values()).set_index("name")
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{m.name.replace('_', ' ')}</td><td style='text-align:right'>{m.value:.4g}</td>"
+            f"<td>{m.unit}</td><td style='text-align:left'>{m.help}</td></tr>"
+            for m in self.measures.values()
+        )
+        verdicts = "".join(f"<p><code>{v.property}: {v.status}</code> {v.explanation}</p>" for v in self.verdicts)
+        return f"<table><tbody>{rows}</tbody></table>{verdicts}"
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The smallest sample that at least a `share` (0 to 1) of the samples do not exceed; NaN without samples."""
+    if not samples:
+        return math.nan
+    ordered = sorted(samples)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def share(part: int, whole: int) -> float:
+    """`part` of `whole`, from 0 to 1; NaN of nothing."""
+    return part / whole if whole else math.nan
+
+
+def _frame(rows: Iterable[Any]) -> DataFrame:
+    from pandas import DataFrame
+
+    return DataFrame([asdict(row) for row in rows])
+
+
+def _finite(entry: dict[str, Any]) -> dict[str, Any]:
+    # JSON has no NaN; a measure without samples is null there.
+    return {**entry, "value": entry["value"] if math.isfinite(entry["value"]) else None}

@@ -1,0 +1,1 @@
+"""The two places where a cluster can run: in virtual time, and as real processes."""

@@ -1,0 +1,248 @@
+"""What runs inside a node's own process: its host, its timers, its sockets, and the stream of what it records."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+from labkit.cluster import Cluster
+from labkit.copying import snapshot
+from labkit.disk import FileDisk
+from labkit.eager import start_eagerly
+from labkit.faults import OF_ONE_NODE, After, Fault
+from labkit.history import Message, Note, Operation
+from labkit.host import Host, WireMessage
+from labkit.runtimes.precise_loop import run_precisely
+from labkit.runtimes.wire import Address, Wire, frame
+
+DRIVER = "(driver)"
+"""The driver's name on the wire; no node can have it."""
+
+MESSAGES_EVERY = 0.02
+"""Seconds between two shipments of traced messages; operations are shipped at once."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """One incarnation of one node, as the driver orders it."""
+
+    cluster: Cluster
+    name: str
+    incarnation: int
+    seed: int
+    trace: bool
+    key: bytes
+    driver: Address
+    bind: str
+    folder: str
+
+    @property
+    def wire_name(self) -> str:
+        """What the driver calls this process: a spare may wait while the incarnation before it still runs."""
+        return f"{self.name}#{self.incarnation}"
+
+
+def live(life: Life, place: str = "") -> None:
+    """Be a node until the driver says otherwise, or is gone; `place` is the Ray node this is on."""
+    _die_with_parent()
+    run_precisely(_NodeProcess(life, place).live())
+
+
+class _NodeProcess:
+    """The carrier and the recorder of one host, in a process of its own."""
+
+    def __init__(self, life: Life, place: str):
+        self.tracing = life.trace
+        self._life = life
+        self._place = place
+        self._wire = Wire(life.wire_name, life.key, self._on_message, self._on_lost)
+        self._over = asyncio.Event()
+        self._start_ns = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._rows: list[tuple] = []
+        self._urgent: list[tuple] = []
+        self._room = life.cluster.trace_limit
+        self._dropped = 0
+        self._host: Host | None = None
+        folder = Path(life.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._disk = FileDisk(folder / f"{life.name}.log")
+
+    async def live(self) -> None:
+        """Listen, report to the driver, and serve until the end."""
+        self._loop = asyncio.get_running_loop()
+        address = await self._wire.listen(self._life.bind)
+        self._wire.addresses[DRIVER] = self._life.driver
+        hello = {"address": address, "pid": os.getpid(), "machine": machine_name(), "place": self._place}
+        self._tell("hello", hello)
+        await self._over.wait()
+        for task in list(self._tasks):
+            task.cancel()
+        await self._wire.close()
+        self._disk.close()
+
+    # What the host asks of its runtime (labkit.host.Carrier).
+
+    def now_us(self) -> int:
+        return (monotonic_ns() - self._start_ns) // 1000
+
+    def call_at_us(self, when_us: int, callback: Callable[[], None]) -> None:
+        self._loop.call_at((self._start_ns + when_us * 1000) / 1e9, callback)
+
+    def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)  # asyncio holds tasks weakly: a dropped one silently never answers
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def serve(self, work: Coroutine[Any, Any, None]) -> None:
+        start_eagerly(work, self._loop, self.create_task)
+
+    def deliver(self, message: WireMessage, delay_us: int, record: Any) -> None:
+        if message[2] == self._life.name:
+            self._loop.call_soon(self._receive, snapshot(message))
+            return
+        ready = frame(message)  # now, so that what the node changes later is not sent
+        if delay_us:
+            self._loop.call_at(self._loop.time() + delay_us / 1e6, self._wire.send_frame, message[2], ready)
+        else:
+            self._wire.send_frame(message[2], ready)
+
+    def failed(self, error: BaseException) -> None:
+        trace = "".join(traceback.format_exception(error)[-3:])
+        self._tell("failed", f"{type(error).__name__} in {self._life.name}: {error}", trace)
+
+    # Where the host puts what it sees (labkit.host.Recorder).
+
+    def invoked(self, operation: Operation) -> None:
+        self._soon(("invoked", operation))
+
+    def responded(self, operation: Operation) -> None:
+        self._soon(("responded", operation))
+
+    def noted(self, note: Note) -> None:
+        self._soon(("noted", note))
+
+    def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> None:
+        if self._room <= 0:
+            self._dropped += 1
+            return
+        number, source, target, is_reply, method, _ = message
+        for _ in range(max(copies, 1)):
+            self._rows.append(("sent", Message(number, source, target, method, is_reply, now_us, None, fate)))
+            self._room -= 1
+
+    # The driver's orders.
+
+    def _on_message(self, source: str, value: Any) -> None:
+        if source == DRIVER:
+            getattr(self, f"_order_{value[0]}")(*value[1:])
+        else:
+            self._receive(value)
+
+    def _on_lost(self, name: str) -> None:
+        if name == DRIVER:
+            os._exit(1)  # nobody is left to report to; nothing may stay behind
+
+    def _order_probe(self, sent_ns: int) -> None:
+        self._tell("probe", sent_ns, monotonic_ns())
+
+    def _order_begin(self, start_ns: int, addresses: dict[str, Address], standing: list[Fault]) -> None:
+        self._start_ns = start_ns
+        self._wire.addresses.update(addresses)
+        self._wire.name = self._life.name  # to its peers it is the node, whichever life this is
+        life = self._life
+        spec = next(spec for spec in life.cluster.nodes if spec.name == life.name)
+        classes = {spec.name: spec.node_class for spec in life.cluster.nodes}
+        self._host = Host(spec, classes, life.cluster.network, self, self, self._disk, life.seed, life.incarnation)
+        for fault in standing:
+            self._apply(fault)
+        now = self.now_us()
+        for fault in life.cluster.faults:
+            if not isinstance(fault.at, After) and fault.at * 1e6 >= now:
+                self.call_at_us(round(fault.at * 1e6), lambda fault=fault: self._apply(fault))
+        self.create_task(self._be(spec.is_client))
+        self._loop.call_later(MESSAGES_EVERY, self._ship_regularly)
+
+    def _order_apply(self, fault: Fault) -> None:
+        self._apply(fault)
+
+    def _order_moved(self, name: str, address: Address) -> None:
+        self._wire.forget(name)
+        self._wire.addresses[name] = address
+
+    def _order_finish(self) -> None:
+        self._ship()
+        sent = self._host.messages_sent if self._host else 0
+        self._tell("finished", sent, self._dropped)
+        self._over.set()
+
+    async def _be(self, is_client: bool) -> None:
+        host = self._host
+        wait = -self.now_us() / 1e6
+        if wait > 0:
+            await asyncio.sleep(wait)
+        try:
+            await host.boot()
+            await host.node.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self.failed(error)
+        if is_client:
+            self._soon(("done",))
+
+    def _apply(self, fault: Fault) -> None:
+        of_other = fault.kind in OF_ONE_NODE and fault.nodes != (self._life.name,)
+        if not of_other:
+            self._host.apply(fault)  # crashes and pauses are signals, which need no help from here
+
+    def _receive(self, message: WireMessage) -> None:
+        if self._host is None:
+            return  # not born yet: a message to nobody is lost
+        if self.tracing:
+            self._rows.append(("arrived", message[0], message[1], message[2], message[3], self.now_us()))
+        self._host.receive(message)
+
+    def _tell(self, *report: Any) -> None:
+        self._wire.send(DRIVER, report)
+
+    def _soon(self, event: tuple) -> None:
+        # Shipped at the end of this round of the loop, so before the process can wait for anything: an operation
+        # that was under way when the process was killed is known to the driver.
+        if not self._urgent:
+            self._loop.call_soon(self._ship)
+        self._urgent.append(event)
+
+    def _ship(self) -> None:
+        if self._urgent or self._rows:
+            self._tell("events", self._urgent, self._rows)
+            self._urgent, self._rows = [], []
+
+    def _ship_regularly(self) -> None:
+        self._ship()
+        self._loop.call_later(MESSAGES_EVERY, self._ship_regularly)
+
+
+def machine_name() -> str:
+    """What tells this machine's monotonic clock from others': it is one clock until the machine boots again."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return os.uname().nodename
+
+
+def _die_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it dies, even while it is stopped."""
+    if sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,44 @@
+"""Loads on a cluster: open loops, whose arrivals wait for nobody, and closed loops, whose sessions do.
+
+An open loop is how strangers arrive: when the system slows down, work piles up. A closed loop sends a new request
+only when the last one has ended, and so hides a slow system from its own measurement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from labkit.node import Node
+
+Action = Callable[[int], Coroutine[Any, Any, None]]
+
+
+async def open_loop(node: Node, action: Action, *, rate: float, count: int) -> None:
+    """Start ``action(i)`` for i below `count` as a Poisson process of `rate` a second; return when all have ended.
+
+    Arrivals are planned on an absolute schedule, so that a slow action delays none of them.
+    """
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    under_way: dict[asyncio.Task[None], None] = {}
+    for index in range(count):
+        due += node.random.expovariate(rate)
+        await asyncio.sleep(due - loop.time())
+        task = node.spawn(action(index))
+        under_way[task] = None
+        task.add_done_callback(under_way.pop)
+    await asyncio.gather(*under_way)
+
+
+async def closed_loop(node: Node, action: Action, *, sessions: int, count: int, think_time: float = 0.0) -> None:
+    """Run ``action(i)`` for i below `count` in `sessions` concurrent sessions, each with pauses of `think_time`."""
+    numbers = iter(range(count))
+
+    async def session() -> None:
+        for index in numbers:
+            await action(index)
+            await asyncio.sleep(think_time)
+
+    await asyncio.gather(*(node.spawn(session()) for _ in range(sessions)))
