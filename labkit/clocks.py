@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from labkit.copying import IMMUTABLE
+
 MILLION = 1_000_000
 
 
@@ -83,6 +85,9 @@ class Timestamp(NamedTuple):
     physical_us: int
     counter: int
     node: str = ""
+
+
+IMMUTABLE.add(Timestamp)
 
 
 class HybridClock:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-_IMMUTABLE = frozenset({int, float, str, bytes, bool, type(None)})
+IMMUTABLE: set[type] = {int, float, str, bytes, bool, type(None)}
+"""Types whose values cannot change; a module that defines another adds it here."""
 
 
 def snapshot(value: Any) -> Any:
@@ -14,17 +15,22 @@ def snapshot(value: Any) -> Any:
     Everything else goes through pickle, as it does on a real network, so what cannot be sent fails in both
     runtimes.
     """
-    return value if _cannot_change(value) else pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+    return value if cannot_change(value) else pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
 
 
-def _cannot_change(value: Any) -> bool:
-    kind = type(value)
-    if kind in _IMMUTABLE:
+def cannot_change(value: Any) -> bool:
+    """Whether `value` is made of nothing but types that cannot change."""
+    if type(value) in IMMUTABLE:
         return True
-    if isinstance(value, tuple):
-        # A loop, not all(...): this runs for every message, and a generator costs more than the test.
-        for part in value:  # noqa: SIM110
-            if type(part) not in _IMMUTABLE and not _cannot_change(part):
-                return False
-        return True
-    return kind is dict and not value
+    if not isinstance(value, tuple):
+        return False
+    # Loops, not all(...), and two levels written out: this runs for every message.
+    for part in value:
+        kind = type(part)
+        if kind is tuple:
+            for inner in part:
+                if type(inner) not in IMMUTABLE and not cannot_change(inner):
+                    return False
+        elif kind not in IMMUTABLE and not cannot_change(part):
+            return False
+    return True

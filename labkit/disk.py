@@ -18,17 +18,24 @@ _HEADER = struct.Struct("<II")
 
 
 class Disk:
-    """Named values. `write` is quick and volatile, `sync` makes all written so far durable, `save` does both."""
+    """Values by name, which is anything hashable.
+
+    `write` is quick and volatile, `sync` makes all written so far durable, `save` does both.
+    """
 
     def __init__(self) -> None:
-        self._unsynced: dict[str, Any] = {}
+        self._unsynced: dict[Any, Any] = {}
 
-    async def load(self, name: str, default: Any = None) -> Any:
+    async def load(self, name: Any, default: Any = None) -> Any:
         """The latest value written under `name`, or `default`."""
-        found = self._unsynced[name] if name in self._unsynced else self._durable(name, default)
+        found = self._unsynced[name] if name in self._unsynced else self._all_durable().get(name, default)
         return snapshot(found)
 
-    def write(self, name: str, value: Any) -> None:
+    async def load_all(self) -> dict[Any, Any]:
+        """Everything ever written, by name."""
+        return snapshot({**self._all_durable(), **self._unsynced})
+
+    def write(self, name: Any, value: Any) -> None:
         """Set `name`, in memory: a crash before the next `sync` loses it."""
         self._unsynced[name] = snapshot(value)
 
@@ -38,30 +45,30 @@ class Disk:
         if writes:
             await self._make_durable(writes)
 
-    async def save(self, name: str, value: Any) -> None:
+    async def save(self, name: Any, value: Any) -> None:
         """Write and sync: once this returns, no crash loses the value."""
         self.write(name, value)
         await self.sync()
 
-    def _durable(self, name: str, default: Any) -> Any:
-        raise LookupError(name)
+    def _all_durable(self) -> dict[Any, Any]:
+        return {}
 
-    async def _make_durable(self, writes: dict[str, Any]) -> None:
-        raise LookupError(", ".join(writes))
+    async def _make_durable(self, writes: dict[Any, Any]) -> None:
+        """Return once `writes` would survive a crash."""
 
 
 class SimulatedDisk(Disk):
     """The simulator's disk: `platter` outlives the node's incarnations; a sync takes `sync_delay` seconds."""
 
-    def __init__(self, platter: dict[str, Any], sync_delay: float = 0.0):
+    def __init__(self, platter: dict[Any, Any], sync_delay: float = 0.0):
         super().__init__()
         self._platter = platter
         self._sync_delay = sync_delay
 
-    def _durable(self, name: str, default: Any) -> Any:
-        return self._platter.get(name, default)
+    def _all_durable(self) -> dict[Any, Any]:
+        return self._platter
 
-    async def _make_durable(self, writes: dict[str, Any]) -> None:
+    async def _make_durable(self, writes: dict[Any, Any]) -> None:
         if self._sync_delay:
             await asyncio.sleep(self._sync_delay)
         self._platter.update(writes)
@@ -88,10 +95,10 @@ class FileDisk(Disk):
         self._writer.shutdown()
         os.close(self._file)
 
-    def _durable(self, name: str, default: Any) -> Any:
-        return self._values.get(name, default)
+    def _all_durable(self) -> dict[Any, Any]:
+        return self._values
 
-    async def _make_durable(self, writes: dict[str, Any]) -> None:
+    async def _make_durable(self, writes: dict[Any, Any]) -> None:
         await self._in_writer(lambda: self._append(writes))
         self._values.update(writes)
 
@@ -99,7 +106,7 @@ class FileDisk(Disk):
         done: Awaitable[None] = asyncio.get_running_loop().run_in_executor(self._writer, work)
         await done
 
-    def _append(self, writes: dict[str, Any]) -> None:
+    def _append(self, writes: dict[Any, Any]) -> None:
         body = pickle.dumps(writes, pickle.HIGHEST_PROTOCOL)
         record = _HEADER.pack(len(body), zlib.crc32(body)) + body
         while record:
@@ -107,8 +114,8 @@ class FileDisk(Disk):
         os.fsync(self._file)
 
 
-def _replay(path: Path) -> tuple[dict[str, Any], int]:
-    values: dict[str, Any] = {}
+def _replay(path: Path) -> tuple[dict[Any, Any], int]:
+    values: dict[Any, Any] = {}
     log = path.read_bytes() if path.exists() else b""
     position = 0
     while position + _HEADER.size <= len(log):

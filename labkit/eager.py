@@ -14,27 +14,34 @@ from typing import Any
 
 
 def start_eagerly(
-    work: Coroutine[Any, Any, None],
     loop: asyncio.AbstractEventLoop,
     create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    work: Coroutine[Any, Any, Any],
+    finish: Callable[[Any, BaseException | None], None],
 ) -> None:
     """Run `work` up to its first wait, now; if it does wait, let a task from `create_task` go on with it.
 
-    `work` must handle its own errors.
+    When it ends, now or later, `finish` is called with its value and None, or with None and its error.
     """
     unborn = _UnbornTask()
     _enter_task(loop, unborn)  # asyncio.timeout and TaskGroup ask for the current task
     try:
         awaited = work.send(None)
-    except StopIteration:
+    except StopIteration as stop:
+        finish(stop.value, None)
+        return
+    except Exception as error:
+        finish(None, error)
         return
     finally:
         _leave_task(loop, unborn)
-    unborn.become(create_task(_go_on(work, awaited)))
+    unborn.become(create_task(_go_on(work, awaited, finish)))
 
 
 @coroutine
-def _go_on(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+def _go_on(
+    work: Coroutine[Any, Any, Any], awaited: Any, finish: Callable[[Any, BaseException | None], None]
+) -> Generator[Any, Any, None]:
     # `yield from` for a coroutine whose first yield has been taken already.
     while True:
         try:
@@ -45,7 +52,11 @@ def _go_on(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any,
             step, argument = work.send, sent
         try:
             awaited = step(argument)
-        except StopIteration:
+        except StopIteration as stop:
+            finish(stop.value, None)
+            return
+        except Exception as error:
+            finish(None, error)
             return
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from labkit.network import Network, Outbox
 from labkit.node import Node, Peer, remote_interface
 
 WireMessage = tuple[int, str, str, bool, str, Any]
-"""(number, source, target, is reply, method, payload): a request's payload is (args, kwargs), a reply's is
+"""(number, source, target, is reply, method, payload): a request's payload is (args, kwargs or None), a reply's is
 (outcome, value). A reply carries the number of its request."""
 
 _NUMBERS_PER_INCARNATION = 1_000_000_000
@@ -65,8 +66,8 @@ class Carrier(Protocol):
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task that belongs to the node."""
 
-    def serve(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run the handling of a request."""
+    def serve(self, work: Coroutine[Any, Any, Any], finish: Callable[[Any, BaseException | None], None]) -> None:
+        """Run a request's handler; `finish` gets its value or its error."""
 
     def deliver(self, message: WireMessage, delay_us: int, record: Any) -> None:
         """Bring a copy of `message` to its target after `delay_us`."""
@@ -99,7 +100,7 @@ class Host:
         self._waiting: dict[int, Call] = {}
         # Answers to calls of an earlier incarnation must not be taken for answers to this one's.
         self._number = incarnation * _NUMBERS_PER_INCARNATION
-        self._deadlines: dict[int, deque[tuple[int, int]]] = {}
+        self._deadlines: dict[float, _Lane] = {}
         self._early: list[WireMessage] | None = []
         self._operations = 0
         self.messages_sent = 0
@@ -131,13 +132,22 @@ class Host:
         """Send a request and keep its call until the answer or the timeout."""
         self._number = number = self._number + 1
         self._waiting[number] = call = Call(target, method)
-        self._set_deadline(number, self.default_timeout if timeout is None else timeout)
-        self.send((number, self.name, target, False, method, (args, kwargs)))
+        if timeout is None:
+            timeout = self.default_timeout
+        lane = self._deadlines.get(timeout) or self._new_lane(timeout)
+        now = self._carrier.now_us()
+        due = now + lane.delay_us
+        lane.calls.append((due, number))
+        if len(lane.calls) == 1:
+            self._carrier.call_at_us(due, partial(self._expire, lane))
+        self._send((number, self.name, target, False, method, (args, kwargs or None)), now)
         return call
 
     def send(self, message: WireMessage) -> None:
         """Let the network decide on a message, and hand its copies to the runtime."""
-        now = self._carrier.now_us()
+        self._send(message, self._carrier.now_us())
+
+    def _send(self, message: WireMessage, now: int) -> None:
         self.messages_sent += 1
         delays, fate = self.outbox.route(message, now)
         record = None
@@ -148,7 +158,7 @@ class Host:
 
     def receive(self, message: WireMessage) -> None:
         """Take what has arrived: settle the call that it answers, or serve the request."""
-        number, _, _, is_reply, _, payload = message
+        number, _, _, is_reply, method, payload = message
         if is_reply:
             call = self._waiting.pop(number, None)
             if call is not None:
@@ -156,7 +166,10 @@ class Host:
         elif self._early is not None:
             self._early.append(message)
         else:
-            self._carrier.serve(self._serve(message))
+            args, kwargs = payload
+            handler = self._handlers[method]
+            work = handler(*args, **kwargs) if kwargs else handler(*args)
+            self._carrier.serve(work, partial(self._answer, message))
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task of the node's own and keep it: asyncio itself holds tasks only weakly."""
@@ -183,6 +196,7 @@ class Host:
             self.node.clock.step(fault.amount, round(fault.at * 1e6))
         elif fault.kind == "clock drift":
             self.node.clock.set_drift(fault.amount, round(fault.at * 1e6))
+            self._deadlines.clear()  # timeouts are by the node's clock; those under way keep the old rate
 
     def note(self, label: str, details: dict[str, Any]) -> None:
         """Record a note of the node's."""
@@ -201,13 +215,13 @@ class Host:
         operation.returned_us = self._carrier.now_us()
         self._recorder.responded(operation)
 
-    async def _serve(self, message: WireMessage) -> None:
-        number, source, _, _, method, (args, kwargs) = message
-        try:
-            answer = (OK, await self._handlers[method](*args, **kwargs))
-        except CallError as error:
+    def _answer(self, message: WireMessage, value: Any, error: BaseException | None) -> None:
+        number, source, _, _, method, _ = message
+        if error is None:
+            answer = (OK, value)
+        elif isinstance(error, CallError):
             answer = (error.outcome, str(error))
-        except Exception as error:
+        else:
             self._carrier.failed(error)
             answer = (UNKNOWN, f"{type(error).__name__} in {method}")
         self.send((number, self.name, source, True, method, answer))
@@ -224,25 +238,30 @@ class Host:
             self._carrier.failed(error)
             raise
 
-    def _set_deadline(self, number: int, timeout: float) -> None:
-        # Calls with the same timeout expire in the order in which they were made, so one timer serves them all:
-        # it looks at the oldest, and nearly always finds it answered long ago.
-        delay = self.node.clock.true_delay_us(timeout)
-        lane = self._deadlines.get(delay)
-        if lane is None:
-            lane = self._deadlines[delay] = deque()
-        lane.append((self._carrier.now_us() + delay, number))
-        if len(lane) == 1:
-            self._carrier.call_at_us(lane[0][0], lambda: self._expire(delay))
+    def _new_lane(self, timeout: float) -> _Lane:
+        lane = self._deadlines[timeout] = _Lane(timeout, self.node.clock.true_delay_us(timeout))
+        return lane
 
-    def _expire(self, delay: int) -> None:
-        now, lane = self._carrier.now_us(), self._deadlines[delay]
-        while lane and (lane[0][0] <= now or lane[0][1] not in self._waiting):
-            _, number = lane.popleft()
+    def _expire(self, lane: _Lane) -> None:
+        # The oldest has nearly always been answered long ago.
+        now, calls = self._carrier.now_us(), lane.calls
+        while calls and (calls[0][0] <= now or calls[0][1] not in self._waiting):
+            _, number = calls.popleft()
             call = self._waiting.pop(number, None)
             if call is not None:
                 call.settle(UNKNOWN, "no answer within the timeout")
-        if lane:
-            self._carrier.call_at_us(lane[0][0], lambda: self._expire(delay))
-        else:
-            del self._deadlines[delay]
+        if calls:
+            self._carrier.call_at_us(calls[0][0], partial(self._expire, lane))
+        elif self._deadlines.get(lane.timeout) is lane:
+            del self._deadlines[lane.timeout]
+
+
+class _Lane:
+    """Calls with the same timeout: they expire in the order in which they were made, so one timer serves them all."""
+
+    __slots__ = ("calls", "delay_us", "timeout")
+
+    def __init__(self, timeout: float, delay_us: int):
+        self.timeout = timeout
+        self.delay_us = delay_us
+        self.calls: deque[tuple[int, int]] = deque()

@@ -76,18 +76,22 @@ class Outbox:
     def cut(self, targets: Iterable[str]) -> None:
         """Lose everything sent to `targets` from now on."""
         self._cut.update(targets)
+        self._lanes.clear()
 
     def heal(self) -> None:
         """End every partition."""
         self._cut.clear()
+        self._lanes.clear()
 
     def hold(self, targets: Iterable[str]) -> None:
         """Keep back everything sent to `targets` from now on."""
         self._holding.update(targets)
+        self._lanes.clear()
 
     def release(self) -> list[tuple]:
         """Stop keeping messages back; returns those kept, in the order they were sent."""
         self._holding.clear()
+        self._lanes.clear()
         held, self._held = self._held, []
         return held
 
@@ -104,19 +108,14 @@ class Outbox:
         No delay means that none arrives; the fate then says why: ``lost``, ``partitioned`` or ``held``. Otherwise
         it is ``sent`` or ``duplicated``.
         """
-        _, source, target, is_reply, method, _ = message
-        if target == source:
-            return (0,), "sent"
-        if target in self._cut:
-            return (), "partitioned"
-        if target in self._holding:
-            self._held.append(message)
-            return (), "held"
-        lane = self._lanes.get((target, method, is_reply))
-        if lane is None:
-            lane = self._lane(target, method, is_reply)
+        _, _, target, is_reply, method, _ = message
+        lane = self._lanes.get((target, method, is_reply)) or self._lane(target, method, is_reply)
         if lane.plain:
             return (lane.delay(),), "sent"
+        if lane.blocked:
+            if lane.blocked == "held":
+                self._held.append(message)
+            return (), lane.blocked
         return self._hazards(lane, target, now_us)
 
     def _hazards(self, lane: _Lane, target: str, now_us: int) -> tuple[tuple[int, ...], str]:
@@ -137,23 +136,29 @@ class Outbox:
         return arrival - now_us
 
     def _lane(self, target: str, method: str, is_reply: bool) -> _Lane:
-        link = self._network.between(self._source, target)
-        latency = self._network.legs.get((method, "reply" if is_reply else "request"), link.latency)
+        if target == self._source:  # a node reaches itself at once and always
+            link = latency = None
+        else:
+            link = self._network.between(self._source, target)
+            latency = self._network.legs.get((method, "reply" if is_reply else "request"), link.latency)
+        blocked = "partitioned" if target in self._cut else "held" if target in self._holding else ""
         random = self._random.get(target)
         if random is None:
             random = self._random[target] = Random(f"{self._seed}/link/{self._source}>{target}")
-        lane = self._lanes[target, method, is_reply] = _Lane(link, latency, random)
+        lane = _Lane(link or Link(), latency or Constant(0.0), random, "" if link is None else blocked)
+        self._lanes[target, method, is_reply] = lane
         return lane
 
 
 class _Lane:
-    """One kind of message on one link: its sampler, made once."""
+    """One kind of message on one link as things stand: made once, and anew after each fault of the network."""
 
-    __slots__ = ("delay", "link", "plain", "random")
+    __slots__ = ("blocked", "delay", "link", "plain", "random")
 
-    def __init__(self, link: Link, latency: Latency, random: Random):
+    def __init__(self, link: Link, latency: Latency, random: Random, blocked: str):
         self.link = link
         self.random = random
+        self.blocked = blocked
         self.delay: Sampler = latency.sampler(random)
         # Nearly every message takes this path, so the test is made here rather than for each of them.
-        self.plain = not link.loss and not link.duplication and link.reordering == 1
+        self.plain = not (blocked or link.loss or link.duplication) and link.reordering == 1

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable
 from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -57,23 +56,39 @@ class Node:
         """Record an event in the run's trace, with the true time and this node's clock reading."""
         self._host.note(label, details)
 
-    @contextmanager
-    def operation(self, function: str, key: Any = None, value: Any = None, process: str = "") -> Iterator[Operation]:
-        """Record the block as one operation of the client's history.
+    def operation(self, function: str, key: Any = None, value: Any = None, process: str = "") -> Recorded:
+        """Record a ``with`` block as one operation of the client's history.
 
-        Set `value` on what the block is given to record a read's result. A `CallError` (or a timeout of asyncio)
-        inside the block becomes the operation's outcome and goes no further.
+        The block is given the `Operation`: set its `value` to record what a read returned. A `CallError` (or a
+        timeout of asyncio) inside the block becomes the operation's outcome and goes no further.
         """
-        host = self._host
-        operation = host.invoke(process or self.name, function, key, value)
-        try:
-            yield operation
+        return Recorded(self._host, self._host.invoke(process or self.name, function, key, value))
+
+
+class Recorded:
+    """The ``with`` block of `Node.operation`."""
+
+    __slots__ = ("_host", "_operation")
+
+    def __init__(self, host: Host, operation: Operation):
+        self._host = host
+        self._operation = operation
+
+    def __enter__(self) -> Operation:
+        return self._operation
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        operation = self._operation
+        if error is None:
             operation.outcome = OK
-        except CallError as error:
+        elif isinstance(error, CallError):
             operation.outcome, operation.error = error.outcome, str(error)
-        except TimeoutError:
+        elif isinstance(error, TimeoutError):
             operation.error = "timed out"
-        host.respond(operation)
+        else:
+            return False  # not an outcome: a defect, or the end of the process
+        self._host.respond(operation)
+        return True
 
 
 @cache
@@ -117,7 +132,7 @@ class Peer:
 
         def call(*args: Any, timeout: float | None = None, **kwargs: Any) -> Call:
             # Binding takes as long as sending, and depends on the shape of the arguments alone: do it once a shape.
-            shape = (len(args), tuple(kwargs))
+            shape = (len(args), *kwargs)
             if shape not in shapes:
                 signature.bind(None, *args, **kwargs)
                 shapes.add(shape)

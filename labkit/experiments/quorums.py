@@ -50,7 +50,8 @@ class Shopper(QuorumClient):
             await self.put(key, process)
         if not (write.ok or self.mixed):
             return
-        await asyncio.sleep(self.read_after)
+        if self.read_after:
+            await asyncio.sleep(self.read_after)
         key = self._key(index) if self.mixed else key
         with self.operation("read", key, process=process) as read:
             read.value = await self.get(key)

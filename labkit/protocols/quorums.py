@@ -30,25 +30,30 @@ class Replica(Node):
 
     durable: bool = False
 
+    async def start(self) -> None:
+        self._values: dict[Any, Versioned] = await self.disk.load_all()
+
     async def write(self, key: Any, value: Any, version: Timestamp) -> Timestamp:
         """Take the value if its version is newer than what is here; returns the version that is here then."""
-        current, _ = await self.read(key)
+        current, _ = self._values.get(key, (NEVER, None))
         if version <= current:
             return current
-        self.disk.write(str(key), (version, value))
+        self._values[key] = (version, value)
+        self.disk.write(key, (version, value))
         if self.durable:
             await self.disk.sync()
         return version
 
     async def read(self, key: Any) -> Versioned:
         """The version and the value that are here."""
-        return await self.disk.load(str(key), (NEVER, None))
+        return self._values.get(key, (NEVER, None))
 
 
 class StandIn(Replica):
     """Takes writes for replicas that do not answer, and hands them over when they do (hinted handoff)."""
 
     async def start(self) -> None:
+        await super().start()
         self._hints: dict[tuple[str, Any], Versioned] = {}
         self.spawn(self._hand_over())
 
@@ -89,6 +94,9 @@ class QuorumClient(Node):
     call_timeout: float = 0.5
     _last: Timestamp = field(default=NEVER, init=False)
 
+    async def start(self) -> None:
+        self._homes, self._spares = self.peers(self.replicas), self.peers(self.stand_ins)
+
     async def put(self, key: Any, value: Any) -> None:
         """Write `value`; returns when `write_quorum` nodes have acknowledged it, or raises `QuorumNotReached`."""
         version = self._next_version()
@@ -107,8 +115,7 @@ class QuorumClient(Node):
         return value
 
     def _contacts(self, quorum: int) -> list[Peer]:
-        peers = self.peers(self.replicas)
-        return peers if self.contact == "all" else self.random.sample(peers, quorum)
+        return self._homes if self.contact == "all" else self.random.sample(self._homes, quorum)
 
     async def _quorum(self, needed: int, calls: list[Call], replace: Callable[[Peer, str], Call]) -> list[Any]:
         if not self.stand_ins:
@@ -118,7 +125,7 @@ class QuorumClient(Node):
                 return await first(needed, calls)
         except (TimeoutError, CallError):
             silent = [call.target for call in calls if call.outcome != "ok"]
-        replacements = zip(self.peers(self.stand_ins), silent, strict=False)
+        replacements = zip(self._spares, silent, strict=False)
         return await first(needed, calls + [replace(*pair) for pair in replacements])
 
     def _next_version(self) -> Timestamp:

@@ -105,8 +105,8 @@ class _NodeProcess:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def serve(self, work: Coroutine[Any, Any, None]) -> None:
-        start_eagerly(work, self._loop, self.create_task)
+    def serve(self, work: Coroutine[Any, Any, Any], finish: Callable[[Any, BaseException | None], None]) -> None:
+        start_eagerly(self._loop, self.create_task, work, finish)
 
     def deliver(self, message: WireMessage, delay_us: int, record: Any) -> None:
         if message[2] == self._life.name:

@@ -10,6 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
 import simpy
@@ -65,37 +67,23 @@ class _Numbered:
     """Gives tasks and futures a hash from a counter: asyncio keeps them in sets, and a hash made of an address
     would let the order of iteration, and so the history, differ from run to run."""
 
-    _next = 0
-
     def __hash__(self) -> int:
-        return self._number
-
-    def number(self, loop: SimulatedLoop) -> None:
-        loop.numbers += 1
-        self._number = loop.numbers
+        # Numbered when first asked: that order is the same in every run too, and most futures are never asked.
+        try:
+            return self._number
+        except AttributeError:
+            loop = self.get_loop()
+            loop.numbers += 1
+            self._number = loop.numbers
+            return self._number
 
 
 class _Future(_Numbered, asyncio.Future):
-    def __init__(self, *, loop: SimulatedLoop):
-        self.number(loop)
-        super().__init__(loop=loop)
+    pass
 
 
 class _Task(_Numbered, asyncio.Task):
-    def __init__(self, work: Coroutine[Any, Any, Any], *, loop: SimulatedLoop, context: Context | None = None):
-        self.number(loop)
-        super().__init__(work, loop=loop, context=context)
-
-
-class Timer(Event):
-    """A SimPy event that runs one function, with itself as the argument."""
-
-    # SimPy looks for these on the event; here they are the same for all.
-    _ok = True
-    _value = None
-
-    def __init__(self, run: Callable[[Event], None]):
-        self.callbacks = [run]
+    pass
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -108,7 +96,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready: deque[_Handle] = deque()
         self._running = False
         self._stopped = False
-        self._schedule = self.environment.schedule
 
     # What asyncio itself asks of a loop.
 
@@ -167,13 +154,19 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep an error that nobody awaited, so that the run reports it."""
-        self.errors.append(context.get("exception") or NodeFailure(context["message"]))
+        self.fail(context.get("exception") or NodeFailure(context["message"]))
 
     # What the simulated runtime asks of it.
 
-    def schedule_us(self, delay_us: int, run: Callable[[Event], None]) -> None:
-        """Let SimPy call ``run(event)`` after `delay_us`, outside every node's context."""
-        self._schedule(Timer(run), NORMAL, delay_us)
+    def schedule_us(self, delay_us: int, run: Callable[[], object]) -> None:
+        """Call ``run()`` after `delay_us`, outside every node's context."""
+        environment = self.environment
+        heappush(environment._queue, (environment._now + delay_us, NORMAL, next(environment._eid), run))
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error and let `run_until` return."""
+        self.errors.append(error)
+        self.stop()
 
     def stop(self) -> None:
         """Let `run_until` return at the end of this instant."""
@@ -184,27 +177,34 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
         `check` is called now and then, so that it can raise to interrupt the run.
         """
-        environment, queue = self.environment, self.environment._queue
-        step, steps = environment.step, 0
-        self._running, self._stopped = True, False
-        ready, errors = self._ready, self.errors
+        self._running, self._stopped = True, bool(self.errors)
         previous = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
-            while True:
-                if ready:
-                    self._run_ready()
-                if self._stopped:
-                    return True
-                if errors or not queue or queue[0][0] > limit_us:
-                    return False
-                step()
-                steps += 1
-                if not steps % 4096:
-                    check()
+            while self._run_some(limit_us):
+                check()
         finally:
             asyncio._set_running_loop(previous)
             self._running = False
+        return self._stopped and not self.errors
+
+    def _run_some(self, limit_us: int) -> bool:
+        # Some thousand events; False when there is nothing more to do, or no leave to do it.
+        environment, ready = self.environment, self._ready
+        queue = environment._queue
+        for _ in range(4096):
+            if ready:
+                self._run_ready()
+            if self._stopped or not queue or queue[0][0] > limit_us:
+                return False
+            # Our own entries are plain functions, without the callbacks and values of a SimPy event; what node
+            # code makes with SimPy itself takes SimPy's own way.
+            if isinstance(queue[0][3], Event):
+                environment.step()
+            else:
+                environment._now, _, _, run = heappop(queue)
+                run()
+        return True
 
     def _run_ready(self) -> None:
         ready = self._ready
@@ -229,5 +229,5 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         # Never earlier than now: asyncio allows a time that has passed and means "as soon as possible".
         delay_us = max(delay_us, 0)
         handle = _Handle(callback, args, context, (self.environment.now + delay_us) / 1e6)
-        self._schedule(Timer(lambda _: self._ready.append(handle)), NORMAL, delay_us)
+        self.schedule_us(delay_us, partial(self._ready.append, handle))
         return handle

@@ -1,0 +1,140 @@
+"""`bench`: labkit measured against what it stands on, as ratios taken in one run."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from labkit.baselines import MEAN_DELAY_US, PAIRS_A_SECOND, BareStore, RayEcho, RayPinger, measure_calls
+from labkit.lab import Lab, find
+from labkit.node import Node
+from labkit.results import percentile
+from labkit.runtimes import ray_actors, simulated
+from labkit.runtimes.ray_session import ray_session
+from labkit.sweeping import sweep
+
+FIVE_NODES = """
+import time; begin = time.perf_counter()
+import labkit, psutil
+def observe(event, details):
+    ready = time.perf_counter() - begin
+    me = psutil.Process()
+    pss = sum(process.memory_full_info().pss for process in [me, *me.children(recursive=True)])
+    print(ready, pss / 1e6)
+labkit.run("quorums", runtime="ray", pairs=20, observe=observe)
+"""
+
+
+def bench(quick: bool = False) -> dict[str, float]:
+    """Every figure by name; `quick` repeats less. Takes one to three minutes; starts Ray."""
+    return {
+        **simulation(rounds=3 if quick else 7, pairs=1500 if quick else 4000),
+        **five_nodes(),
+        **round_trips(calls=1000 if quick else 4000),
+        **sweeping(seeds=16 if quick else 48),
+    }
+
+
+def simulation(rounds: int, pairs: int) -> dict[str, float]:
+    """Simulated messages a second, against the same workload by hand on bare SimPy: best of several rounds each."""
+    rates: dict[str, list[float]] = {"bare": [], "untraced": [], "traced": []}
+    for _ in range(rounds):
+        store = BareStore(pairs, seed=1)
+        rates["bare"].append(_rate(store.run, lambda store=store: store.messages))
+        for name, trace in (("untraced", False), ("traced", True)):
+            rates[name].append(_simulated_rate(pairs, trace))
+    bare = max(rates["bare"])
+    return {
+        "simulated messages a second": max(rates["untraced"]),
+        "bare SimPy messages a second": bare,
+        "simulation over bare SimPy, untraced": max(rates["untraced"]) / bare,
+        "simulation over bare SimPy, traced": max(rates["traced"]) / bare,
+    }
+
+
+def five_nodes() -> dict[str, float]:
+    """Seconds from `import labkit` until five nodes answer, and the memory that all their processes share out."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIVE_NODES], capture_output=True, text=True, timeout=120, check=True, env=_own_ray()
+    )
+    seconds, megabytes = map(float, done.stdout.split()[-2:])
+    return {"five nodes answer after (s)": seconds, "five nodes, memory in all (MB)": megabytes}
+
+
+def round_trips(calls: int, outstanding: int = 32) -> dict[str, float]:
+    """Node to node against actor to actor: one at a time, and many at once."""
+    ray = ray_session()
+    echo = ray.remote(num_cpus=0)(RayEcho).remote()
+    pinger = ray.remote(num_cpus=0)(RayPinger).remote()
+    ray_times, ray_rate = ray.get(pinger.measure.remote(echo, calls, outstanding), timeout=120)
+    ray.kill(echo)
+    ray.kill(pinger)
+    lab = Lab(seed=0)
+    lab.node("echo", _Echo)
+    lab.client("pinger", _Pinger, calls=calls, outstanding=outstanding)
+    recording = ray_actors.execute(lab.cluster(), 0, trace=False)
+    (note,) = [note for note in recording.notes if note.label == "measured"]
+    times, rate = note.details["times"], note.details["rate"]
+    return {
+        "node round trip p50 (ms)": 1000 * percentile(times, 0.5),
+        "Ray actor call p50 (ms)": 1000 * percentile(ray_times, 0.5),
+        "node round trip over Ray call, p50": percentile(times, 0.5) / percentile(ray_times, 0.5),
+        "node round trips a second": rate,
+        "Ray actor calls a second": ray_rate,
+        "node throughput over Ray throughput": rate / ray_rate,
+    }
+
+
+def sweeping(seeds: int) -> dict[str, float]:
+    """How much faster a sweep is on all cores than on one."""
+    timing = {}
+    ray_session()
+    sweep("quorums", {"read_quorum": [1]}, seeds=4, parallel=True, progress=False, pairs=50)  # warms the workers
+    for parallel in (False, True):
+        begin = perf_counter()
+        sweep("quorums", {"read_quorum": [1, 2]}, seeds=seeds, parallel=parallel, progress=False, pairs=500)
+        timing[parallel] = perf_counter() - begin
+    return {"cores": float(os.cpu_count() or 1), "sweep, all cores over one": timing[False] / timing[True]}
+
+
+@dataclass(eq=False)
+class _Pinger(Node):
+    calls: int
+    outstanding: int
+
+    async def run(self) -> None:
+        echo = self.peer("echo")
+        await echo.echo(0)
+        times, rate = await measure_calls(echo.echo, self.calls, self.outstanding)
+        self.note("measured", times=times, rate=rate)
+
+
+class _Echo(Node):
+    async def echo(self, value: int) -> int:
+        return value
+
+
+def _simulated_rate(pairs: int, trace: bool) -> float:
+    delay, rate = MEAN_DELAY_US / 1e6, float(PAIRS_A_SECOND)
+    settings = {"pairs": pairs, "clients": 1, "rate": rate, "delay": delay, "write_delay": delay}
+    experiment = find("quorums")
+    cluster = experiment.cluster(1, experiment.settings({**settings, "read_quorum": 2, "write_quorum": 2}))
+    cluster.trace_limit = 10**9
+    done: list[Any] = []
+    return _rate(lambda: done.append(simulated.execute(cluster, 1, trace=trace)), lambda: done[0].messages_sent)
+
+
+def _rate(work: Any, count: Any) -> float:
+    gc.collect()  # so that nobody pays for the garbage of the one before
+    begin = perf_counter()
+    work()
+    return count() / (perf_counter() - begin)
+
+
+def _own_ray() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
