@@ -82,7 +82,7 @@ def quorums(
     durable: bool = Switch(False, "sync each write to disk before it is acknowledged"),
     clients: int = Dial(2, 1, 8, help="clients, each a node that coordinates its own requests"),
     pairs: int = Dial(1000, 1, 1_000_000, help="writes, each followed by a read"),
-    rate: float = Dial(100.0, 0.1, 10_000.0, "1/s", "pairs a second that each client starts"),
+    rate: float = Dial(50.0, 0.1, 10_000.0, "1/s", "pairs a second that each client starts"),
     keys: int = Dial(0, 0, 100_000, help="keys shared by all; 0 gives each pair a key of its own"),
     mixed: bool = Switch(False, "let each read pick a key of its own instead of the one just written"),
     timeout: float = Dial(0.5, 0.001, 10.0, "s", "how long a call waits for its answer"),

@@ -74,9 +74,7 @@ class _NodeProcess:
         self._room = life.cluster.trace_limit
         self._dropped = 0
         self._host: Host | None = None
-        folder = Path(life.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._disk = FileDisk(folder / f"{life.name}.log")
+        self._disk: FileDisk | None = None
 
     async def live(self) -> None:
         """Listen, report to the driver, and serve until the end."""
@@ -89,7 +87,8 @@ class _NodeProcess:
         for task in list(self._tasks):
             task.cancel()
         await self._wire.close()
-        self._disk.close()
+        if self._disk is not None:
+            self._disk.close()
 
     # What the host asks of its runtime (labkit.host.Carrier).
 
@@ -164,6 +163,8 @@ class _NodeProcess:
         life = self._life
         spec = next(spec for spec in life.cluster.nodes if spec.name == life.name)
         classes = {spec.name: spec.node_class for spec in life.cluster.nodes}
+        # Not before now: a spare waits while the life before it still writes.
+        self._disk = self._open_disk()
         self._host = Host(spec, classes, life.cluster.network, self, self, self._disk, life.seed, life.incarnation)
         for fault in standing:
             self._apply(fault)
@@ -173,6 +174,11 @@ class _NodeProcess:
                 self.call_at_us(round(fault.at * 1e6), lambda fault=fault: self._apply(fault))
         self.create_task(self._be(spec.is_client))
         self._loop.call_later(MESSAGES_EVERY, self._ship_regularly)
+
+    def _open_disk(self) -> FileDisk:
+        folder = Path(self._life.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileDisk(folder / f"{self._life.name}.log")
 
     def _order_apply(self, fault: Fault) -> None:
         self._apply(fault)

@@ -13,6 +13,7 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,8 @@ BOOT_SECONDS = 60.0
 HEAD_START_SECONDS = 0.15
 FINISH_SECONDS = 5.0
 PROBES = 8
+SPARES_AHEAD = 2
+"""Processes kept waiting for a node that will be restarted: Ray takes a second or two to start one."""
 
 Progress = Callable[[int], None]
 Observer = Callable[[str, dict[str, Any]], None]
@@ -107,7 +110,7 @@ class _Drive:
         self._standing = Standing()
         self._processes: dict[str, _Process] = {}  # every one ever started, by wire name
         self._current: dict[str, _Process] = {}
-        self._spares: dict[str, _Process] = {}
+        self._spares: dict[str, deque[_Process]] = {spec.name: deque() for spec in cluster.nodes}
         self._restarts_left = {
             spec.name: sum(fault.kind == "restart" and fault.nodes == (spec.name,) for fault in cluster.faults)
             for spec in cluster.nodes
@@ -159,9 +162,9 @@ class _Drive:
         for spec in self._cluster.nodes:
             self._current[spec.name] = self._launch(spec.name, 0)
         await self._until_greeted(self._current.values())
-        for name in self._current:
+        for name in list(self._current) * SPARES_AHEAD:
             self._launch_spare(name)
-        await self._until_greeted(self._spares.values())
+        await self._until_greeted(self._processes.values())
         await asyncio.gather(*(self._compare_clocks(process) for process in self._processes.values()))
         self._begin_all()
         await self._until_done()
@@ -188,7 +191,7 @@ class _Drive:
         if self._restarts_left[name] > 0:
             self._restarts_left[name] -= 1
             last = max(process.incarnation for process in self._processes.values() if process.name == name)
-            self._spares[name] = self._launch(name, last + 1)
+            self._spares[name].append(self._launch(name, last + 1))
 
     async def _until_greeted(self, processes: Any) -> None:
         waiting = list(processes)
@@ -333,7 +336,7 @@ class _Drive:
             return
         if name in self._clients:
             self._busy.add(name)
-        spare = self._spares.pop(name)
+        spare = self._spares[name].popleft()
         self._launch_spare(name)
         await self._until_greeted([spare])
         await self._compare_clocks(spare)
