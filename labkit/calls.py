@@ -123,7 +123,7 @@ async def first(needed: int, calls: Iterable[Call]) -> list[Any]:
     for call in calls:
         call.watch(ended)
     if needed and not await reached:
-        raise QuorumNotReached(needed, [call for call in calls if call.outcome is not None])
+        raise QuorumNotReached(needed, calls)
     return answered[:needed]
 
 

@@ -57,7 +57,7 @@ class Conditions:
     def noted(self, note: Note) -> None:
         """A node has noted something."""
         if self._waiting:
-            self._fire(lambda after: bool(after.note) and after.note == note.label)
+            self._fire(lambda after: bool(after.note) and after.note == note.label and after.node in ("", note.node))
 
     def _fire(self, holds: Callable[[After], bool]) -> None:
         due = [entry for entry in self._waiting if holds(entry[1])]

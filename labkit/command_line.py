@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every foreseen error is one sentence on standard error."""
     try:
         chosen = _parser().parse_args(arguments)
-        return chosen.command(chosen)
+        code = chosen.command(chosen)
+        sys.stdout.flush()  # here, where a reader that has gone is no error
+        return code
     except LabkitError as error:
         print(f"labkit: {error}", file=sys.stderr)
         return error.exit_code

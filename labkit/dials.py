@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 from labkit.errors import BadInput
@@ -30,7 +31,7 @@ class Dial:
 
     def accept(self, value: Any) -> Any:
         """`value` as the dial's own type; raises `ValueError` if it is not allowed."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, Real):
             raise ValueError
         if isinstance(self.default, int):
             if value != int(value):
@@ -141,6 +142,15 @@ def parse(name: str, dial: AnyDial, text: str) -> Any:
         return dial.parse(text)
     except (ValueError, TypeError, OverflowError):
         raise BadInput(f"{name} is {text!r}: it must be {dial.allowed}") from None
+
+
+def spoken(dial: AnyDial, value: Any) -> str:
+    """A dial's value as a caption says it, with its unit; fractions of a second in milliseconds."""
+    if not isinstance(value, float):
+        return str(value)
+    if dial.unit == "s" and 0 < abs(value) < 1:
+        return f"{value * 1000:g} ms"
+    return f"{value:g} {dial.unit}".rstrip()
 
 
 def suggestion(name: str, known: Mapping[str, object]) -> str:

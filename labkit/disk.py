@@ -25,15 +25,21 @@ class Disk:
 
     def __init__(self) -> None:
         self._unsynced: dict[Any, Any] = {}
+        self._syncing: dict[int, dict[Any, Any]] = {}
 
     async def load(self, name: Any, default: Any = None) -> Any:
         """The latest value written under `name`, or `default`."""
-        found = self._unsynced[name] if name in self._unsynced else self._all_durable().get(name, default)
-        return snapshot(found)
+        for writes in (self._unsynced, *reversed(self._syncing.values())):
+            if name in writes:
+                return snapshot(writes[name])
+        return snapshot(self._all_durable().get(name, default))
 
     async def load_all(self) -> dict[Any, Any]:
         """Everything ever written, by name."""
-        return snapshot({**self._all_durable(), **self._unsynced})
+        found = dict(self._all_durable())
+        for writes in (*self._syncing.values(), self._unsynced):
+            found.update(writes)
+        return snapshot(found)
 
     def write(self, name: Any, value: Any) -> None:
         """Set `name`, in memory: a crash before the next `sync` loses it."""
@@ -41,9 +47,18 @@ class Disk:
 
     async def sync(self) -> None:
         """Return once everything written before is durable."""
+        # With nothing new to write, what another task is syncing must be waited for: syncs end in order.
+        if not (self._unsynced or self._syncing):
+            return
         writes, self._unsynced = self._unsynced, {}
-        if writes:
+        self._syncing[id(writes)] = writes
+        try:
             await self._make_durable(writes)
+        except BaseException:  # cancelled: the writes are as unsynced as before
+            self._unsynced = {**writes, **self._unsynced}
+            raise
+        finally:
+            del self._syncing[id(writes)]
 
     async def save(self, name: Any, value: Any) -> None:
         """Write and sync: once this returns, no crash loses the value."""

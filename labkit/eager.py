@@ -30,6 +30,8 @@ def start_eagerly(
     except StopIteration as stop:
         finish(stop.value, None)
         return
+    except asyncio.CancelledError:
+        return  # as for a task: cancelled work has no end to tell of
     except Exception as error:
         finish(None, error)
         return

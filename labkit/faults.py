@@ -24,10 +24,11 @@ ENDS = {"crash": "restart", "pause": "resume", "partition": "heal", "hold": "rel
 
 @dataclass(frozen=True)
 class After:
-    """A condition: `operations` operations have ended, or a node has noted `note`; then `delay` seconds later."""
+    """A condition: `operations` operations have ended, or `node` (or any) has noted `note`; then `delay` seconds."""
 
     operations: int = 0
     note: str = ""
+    node: str = ""
     delay: float = 0.0
 
 
@@ -51,8 +52,12 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise BadInput(f"fault kind is {self.kind!r}: it must be one of {', '.join(KINDS)}")
-        if not isinstance(self.at, After) and self.at < 0:
+        if not isinstance(self.at, After) and not 0 <= self.at < float("inf"):
             raise BadInput(f"a {self.kind} is planned at {self.at!r}: it must be 0 or more seconds")
+        for name in ("loss", "duplication"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise BadInput(f"{name} is {value!r}: it must be a probability from 0 to 1")
 
     def cuts(self, source: str) -> tuple[str, ...]:
         """The nodes that `source` cannot send to once this partition, or hold, stands."""

@@ -115,6 +115,13 @@ class Host:
     async def boot(self) -> None:
         """Start the node, then serve what has arrived meanwhile."""
         await self.node.start()
+        if self._early:
+            # Not from here: handlers must not start inside the task, and the context, that runs this.
+            self._carrier.call_at_us(self._carrier.now_us(), self._serve_early)
+        else:
+            self._early = None
+
+    def _serve_early(self) -> None:
         early, self._early = self._early or [], None
         for message in early:
             self.receive(message)
@@ -224,7 +231,10 @@ class Host:
         else:
             self._carrier.failed(error)
             answer = (UNKNOWN, f"{type(error).__name__} in {method}")
-        self.send((number, self.name, source, True, method, answer))
+        try:
+            self.send((number, self.name, source, True, method, answer))
+        except Exception as unsendable:
+            self._carrier.failed(unsendable)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)

@@ -44,7 +44,7 @@ class Constant(Latency):
     value: float
 
     def __post_init__(self) -> None:
-        _require(self.value >= 0, "value", self.value, "0 or more seconds")
+        _require(0 <= self.value < math.inf, "value", self.value, "0 or more seconds")
 
     def quantile(self, share: float) -> float:
         return self.value
@@ -62,7 +62,7 @@ class Uniform(Latency):
     high: float
 
     def __post_init__(self) -> None:
-        _require(0 <= self.low <= self.high, "range", (self.low, self.high), "0 ≤ low ≤ high seconds")
+        _require(0 <= self.low <= self.high < math.inf, "range", (self.low, self.high), "0 ≤ low ≤ high seconds")
 
     def quantile(self, share: float) -> float:
         return self.low + (self.high - self.low) * share
@@ -76,7 +76,8 @@ class Exponential(Latency):
     minimum: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(0 <= self.minimum <= self.mean, "mean", self.mean, "at least the minimum, which is 0 or more")
+        usable = 0 <= self.minimum <= self.mean < math.inf
+        _require(usable, "mean", self.mean, "at least the minimum, which is 0 or more")
 
     def quantile(self, share: float) -> float:
         return self.minimum - (self.mean - self.minimum) * math.log(1.0 - share)
@@ -95,8 +96,8 @@ class Lognormal(Latency):
     sigma: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(self.median > 0, "median", self.median, "more than 0 seconds")
-        _require(self.sigma > 0, "sigma", self.sigma, "more than 0")
+        _require(0 < self.median < math.inf, "median", self.median, "more than 0 seconds")
+        _require(0 < self.sigma < math.inf, "sigma", self.sigma, "more than 0")
 
     def quantile(self, share: float) -> float:
         # inv_cdf refuses 0 exactly, which random() can return once in 2**53 draws.
@@ -111,8 +112,8 @@ class Pareto(Latency):
     shape: float
 
     def __post_init__(self) -> None:
-        _require(self.minimum > 0, "minimum", self.minimum, "more than 0 seconds")
-        _require(self.shape > 0, "shape", self.shape, "more than 0")
+        _require(0 < self.minimum < math.inf, "minimum", self.minimum, "more than 0 seconds")
+        _require(0 < self.shape < math.inf, "shape", self.shape, "more than 0")
 
     def quantile(self, share: float) -> float:
         return self.minimum * (1.0 - share) ** (-1.0 / self.shape)
@@ -122,7 +123,7 @@ class Mixture(Latency):
     """Each message takes its delay from one of several distributions, chosen with the given weights."""
 
     def __init__(self, *parts: tuple[float, Latency]):
-        _require(bool(parts) and all(weight > 0 for weight, _ in parts), "weights", parts, "above 0")
+        _require(bool(parts) and all(0 < weight < math.inf for weight, _ in parts), "weights", parts, "above 0")
         self.parts = parts
 
     def __repr__(self) -> str:
@@ -146,7 +147,8 @@ class Empirical(Latency):
     """Delays that somebody measured, in seconds, each as likely as the others."""
 
     def __init__(self, samples: Sequence[float]):
-        _require(bool(samples) and min(samples) >= 0, "samples", len(samples), "one or more delays, 0 or longer")
+        usable = len(samples) > 0 and all(0 <= sample < math.inf for sample in samples)
+        _require(usable, "samples", f"{len(samples)} samples", "one or more delays, 0 or longer")
         self.samples = sorted(samples)
 
     def __repr__(self) -> str:

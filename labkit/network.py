@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
+from labkit.copying import snapshot
 from labkit.errors import BadInput
 from labkit.latency import Constant, Latency, Sampler
 
@@ -114,7 +115,7 @@ class Outbox:
             return (lane.delay(),), "sent"
         if lane.blocked:
             if lane.blocked == "held":
-                self._held.append(message)
+                self._held.append(snapshot(message))
             return (), lane.blocked
         return self._hazards(lane, target, now_us)
 

@@ -54,7 +54,8 @@ class Verdict:
 class Result:
     """One run of one experiment: what was asked for, what was measured, and everything that happened.
 
-    Times are seconds in measures, microseconds in operations, messages and notes.
+    Times are seconds in measures, microseconds in operations, messages and notes. `changed` says, in words for
+    captions, which parameters are not at their defaults.
     """
 
     experiment: str
@@ -64,6 +65,7 @@ class Result:
     recording: Recording
     measures: dict[str, Measure] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
+    changed: dict[str, str] = field(default_factory=dict)
 
     @property
     def operations(self) -> list[Operation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from labkit.dials import spoken
 from labkit.errors import BadInput
 from labkit.history import Recording
 from labkit.lab import Experiment, find
@@ -46,4 +47,5 @@ def run(
         from labkit.runtimes import ray_actors
 
         recording = ray_actors.execute(cluster, seed, trace=trace, progress=progress, observe=observe)
-    return chosen.evaluate(Result(chosen.name, runtime, seed, values, recording))
+    changed = {name: spoken(dial, values[name]) for name, dial in chosen.dials.items() if values[name] != dial.default}
+    return chosen.evaluate(Result(chosen.name, runtime, seed, values, recording, changed=changed))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadInput, NodeFailure, RunTimedOut
 from labkit.lab import find
-from labkit.results import ILLEGAL
+from labkit.results import ILLEGAL, Measure
 from labkit.running import run
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _STUDENT = (
 )  # fmt: skip
 
 Job = tuple[str, dict[str, Any], int]
-Outcome = tuple[dict[str, float], str]
+Outcome = tuple[dict[str, Measure], str]
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,15 @@ class SweepPoint:
 
 @dataclass
 class Sweep:
-    """All points of a sweep, in the order of the grid; dials that were not swept are in `fixed`."""
+    """All points of a sweep, in the order of the grid.
+
+    Dials that were not swept are in `fixed`; `units` are those of the dials and measures, by name.
+    """
 
     experiment: str
     fixed: dict[str, Any]
     points: list[SweepPoint]
+    units: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The sweep as JSON; a measure that had no samples is null."""
@@ -107,7 +111,9 @@ def sweep(
         _point(setting, seeds, outcomes[index * len(seeds) : (index + 1) * len(seeds)])
         for index, setting in enumerate(grid)
     ]
-    return Sweep(experiment, fixed, points)
+    units = {name: dial.unit for name, dial in chosen.dials.items()}
+    units |= {measure.name: measure.unit for outcome in outcomes if outcome for measure in outcome[0].values()}
+    return Sweep(experiment, fixed, points, units)
 
 
 def run_job(job: Job) -> Outcome:
@@ -118,8 +124,7 @@ def run_job(job: Job) -> Outcome:
     except (NodeFailure, RunTimedOut) as error:
         return {}, str(error)
     illegal = [verdict for verdict in result.verdicts if verdict.status == ILLEGAL]
-    measures = {name: measure.value for name, measure in result.measures.items()}
-    return measures, "; ".join(f"{verdict.property}: {verdict.explanation}" for verdict in illegal)
+    return result.measures, "; ".join(f"{verdict.property}: {verdict.explanation}" for verdict in illegal)
 
 
 def estimate(values: Iterable[float]) -> Estimate:
@@ -139,7 +144,7 @@ def estimate(values: Iterable[float]) -> Estimate:
 def _point(setting: dict[str, Any], seeds: Sequence[int], outcomes: Sequence[Outcome | None]) -> SweepPoint:
     done = [outcome for outcome in outcomes if outcome is not None]
     names = dict.fromkeys(name for measures, _ in done for name in measures)
-    estimates = {name: estimate(measures[name] for measures, _ in done if name in measures) for name in names}
+    estimates = {name: estimate(measures[name].value for measures, _ in done if name in measures) for name in names}
     failures = {seed: why for seed, (_, why) in zip(seeds, done, strict=True) if why}
     return SweepPoint(setting, estimates, failures)
 
@@ -181,7 +186,7 @@ class _Progress:
     def __enter__(self) -> Callable[[], None]:
         if self._progress is True:
             try:
-                from tqdm.auto import tqdm
+                from tqdm import tqdm  # text on standard error: pages leave it out, terminals and JupyterLab show it
             except ImportError:
                 return self._advance
             self._bar = tqdm(total=self._total, unit="run", leave=False)

@@ -42,9 +42,7 @@ def test_nothing_has_no_distance(samples):
     assert math.isnan(ks_distance(*samples))
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "confidence"), [(50, 80, 0.95), (1000, 1000, 0.95), (200, 30, 0.99)]
-)
+@pytest.mark.parametrize(("first", "second", "confidence"), [(50, 80, 0.95), (1000, 1000, 0.95), (200, 30, 0.99)])
 def test_distance_by_chance_is_smirnovs(first, second, confidence):
     expected = stats.kstwobign.isf(1 - confidence) * math.sqrt((first + second) / (first * second))
     assert ks_by_chance(first, second, confidence) == pytest.approx(expected, rel=1e-3)

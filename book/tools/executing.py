@@ -99,7 +99,20 @@ def execute(layout: Layout, notebook: Path, label: str, cell_timeout: float) -> 
         for index in range(len(content.cells)):
             show(index + 1)
             run_cell(client, f"labs/{notebook.name}, cell {index + 1}", index, log)
+            describe(content.cells[index])
     return content
+
+
+def describe(cell: nbformat.NotebookNode) -> None:
+    """Give the cell's picture the description that labkit's figures carry as their plain text.
+
+    A page takes alternative text from the cell's metadata alone. What an author has put there stays.
+    """
+    for output in cell.get("outputs", ()):
+        data = output.get("data", {})
+        if "image/png" in data and data.get("text/plain"):
+            image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
+            image.setdefault("alt", " ".join(data["text/plain"].split()))
 
 
 def start_kernel(client: NotebookClient, label: str, stack: contextlib.ExitStack, log: IO[str]) -> None:

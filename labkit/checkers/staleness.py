@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.calls import FAIL
+from labkit.calls import FAIL, UNKNOWN
 from labkit.history import Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
 
@@ -91,7 +91,7 @@ class _Key:
             return ReadJudgement(read, None, 0, None, "it returned a value that nobody wrote")
         if returned is not None and returned.outcome == FAIL:
             return ReadJudgement(read, returned, 0, None, "it returned a write that was refused")
-        if returned is not None and read.returned_us is not None and returned.invoked_us > read.returned_us:
+        if returned is not None and precedes(read, returned):
             return ReadJudgement(read, returned, 0, None, "it returned a write from its future")
         missed = self._between(returned, read)
         return ReadJudgement(read, returned, len(missed), missed[-1] if missed else None)
@@ -112,8 +112,11 @@ class _Key:
 
 
 def precedes(one: Operation, other: Operation) -> bool:
-    """Whether `one` ended before `other` began; a tie counts only within one process, which is sequential."""
-    if one.returned_us is None:
+    """Whether `one` ended before `other` began; a tie counts only within one process, which is sequential.
+
+    An operation of unknown outcome has not ended, even if its client gave up on it: it may still take effect.
+    """
+    if one.returned_us is None or one.outcome == UNKNOWN:
         return False
     if one.returned_us == other.invoked_us:
         return one.process == other.process and one.number < other.number
@@ -121,7 +124,7 @@ def precedes(one: Operation, other: Operation) -> bool:
 
 
 def _may_precede(returned: Operation, write: Operation) -> bool:
-    return returned.returned_us is not None and write.returned_us >= returned.returned_us
+    return returned.ok and write.returned_us >= returned.returned_us
 
 
 def _span(judgement: ReadJudgement) -> float:

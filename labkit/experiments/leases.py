@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from labkit.checkers.exclusion import one_holder, overlaps, tenures
 from labkit.clocks import ClockError
 from labkit.dials import Dial, Switch
-from labkit.faults import FaultPlan
+from labkit.faults import After, FaultPlan
 from labkit.lab import Lab, experiment
 from labkit.latency import Exponential
 from labkit.network import Link, Network
@@ -40,7 +41,10 @@ def leases(
     lab.time_limit = 2 * duration + pause + 60
     if pause:
         # A garbage collection, a virtual machine that moves: the process knows nothing of it.
-        lab.faults = FaultPlan().pause("holder-1", at=duration / 3).resume("holder-1", at=duration / 3 + pause)
+        begin = After(note="lease held", node="holder-1", delay=lease / 2)
+        lab.faults = (
+            FaultPlan().pause("holder-1", at=begin).resume("holder-1", at=replace(begin, delay=lease / 2 + pause))
+        )
 
 
 @leases.measure

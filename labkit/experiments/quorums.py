@@ -76,6 +76,7 @@ def quorums(
     availability: float = Dial(1.0, 0.5, 1.0, "", "share of the time that each replica is up"),
     mean_outage: float = Dial(1.0, 0.001, 100.0, "s", "how long a replica that goes down stays down, on average"),
     partition: float = Dial(0.0, 0.0, 60.0, "s", "how long client-1 and replica-1 are cut off from the rest"),
+    kill_after: float = Dial(0.0, 0.0, 600.0, "s", "when replica-1 is killed; 0 means never"),
     sloppy: bool = Switch(False, "let stand-ins answer for replicas that do not"),
     clock_offset: float = Dial(0.0, -10.0, 10.0, "s", "how far the last client's clock is ahead"),
     timestamps: str = Choice("physical", ("physical", "hybrid"), "what orders the writes"),
@@ -114,8 +115,13 @@ def quorums(
         )
     lab.network = _network(shape, delay, write_delay, loss)
     expected = pairs / clients / rate
+    lab.drain = 0.1  # so that most of what is on its way when the last client is done still arrives
     lab.time_limit = 10 * expected + 60 + partition
-    lab.faults = _faults(homes, stand_ins, names, partition, availability, mean_outage, expected, lab.seed)
+    lab.faults = _partition(homes, stand_ins, names, partition, expected / 3)
+    if availability < 1:
+        lab.faults = lab.faults.outages(homes, availability, mean_outage, until=1.5 * expected + 10, seed=lab.seed)
+    if kill_after:
+        lab.faults = lab.faults.crash(homes[0], at=kill_after)
 
 
 @quorums.measure
@@ -174,21 +180,9 @@ def _network(shape: str, delay: float, write_delay: float, loss: float) -> Netwo
     return Network(Link(_latency(shape, delay), loss=loss), legs=legs)
 
 
-def _faults(
-    homes: list[str],
-    stand_ins: list[str],
-    clients: list[str],
-    partition: float,
-    up: float,
-    mean_outage: float,
-    expected: float,
-    seed: int,
-) -> FaultPlan:
-    plan = FaultPlan()
-    if up < 1:
-        plan = plan.outages(homes, up, mean_outage, until=10 * expected, seed=seed)
-    if partition:
-        here = [clients[0], homes[0], *stand_ins[:-1]]
-        there = [*clients[1:], *homes[1:], *stand_ins[-1:]]
-        plan = plan.partition(here, there, at=expected / 3).heal(at=expected / 3 + partition)
-    return plan
+def _partition(homes: list[str], stand_ins: list[str], clients: list[str], length: float, begin: float) -> FaultPlan:
+    if not length:
+        return FaultPlan()
+    here = [clients[0], homes[0], *stand_ins[:-1]]
+    there = [*clients[1:], *homes[1:], *stand_ins[-1:]]
+    return FaultPlan().partition(here, there, at=begin).heal(at=begin + length)

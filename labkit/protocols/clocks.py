@@ -7,6 +7,7 @@ Corbett et al., Spanner, OSDI 2012, section 4.1.2 (commit wait). Taught in lab 1
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,28 +37,39 @@ class Estimate:
     bound_us: int
 
 
-async def cristian(clock: Callable[[], int], server: Peer, minimum_us: int) -> Estimate:
-    """One exchange: the server's time is taken to have been read half-way. Error at most RTT/2 − `minimum_us`."""
+async def cristian(clock: Callable[[], int], server: Peer, minimum_us: int, drift_ppm: float = 0.0) -> Estimate:
+    """One exchange: the server's time is taken to have been read half-way. Error at most RTT/2 − `minimum_us`.
+
+    To that comes what a clock that is up to `drift_ppm` wrong may have miscounted of the RTT.
+    """
     sent = clock()
     server_time, _ = await server.time()
     received = clock()
     # Rounded up: a bound that rounding could break would be none.
-    return Estimate(server_time - (sent + received) // 2, (received - sent + 1) // 2 - minimum_us + 1)
+    bound = (received - sent + 1) // 2 - minimum_us + 1 + _drifted(received - sent, drift_ppm)
+    return Estimate(server_time - (sent + received) // 2, bound)
 
 
-async def ntp(clock: Callable[[], int], server: Peer, minimum_us: int) -> Estimate:
-    """Several exchanges of four timestamps each; the one with the least delay counts. Error at most delay/2."""
-    best: Estimate | None = None
+async def ntp(clock: Callable[[], int], server: Peer, minimum_us: int, drift_ppm: float = 0.0) -> Estimate:
+    """Several exchanges of four timestamps each; the one with the least delay counts. Error at most delay/2.
+
+    As its dispersion does in RFC 5905, section 10, drift makes a sample worse with its age.
+    """
+    samples: list[tuple[Estimate, int]] = []
     for _ in range(NTP_SAMPLES):
         t1 = clock()
         t2, t3 = await server.time()
         t4 = clock()
         delay = (t4 - t1) - (t3 - t2)
-        sample = Estimate(((t2 - t1) + (t3 - t4)) // 2, (delay + 1) // 2 + 1)
-        if best is None or sample.bound_us < best.bound_us:
-            best = sample
-    assert best is not None
-    return best
+        samples.append((Estimate(((t2 - t1) + (t3 - t4)) // 2, (delay + 1) // 2 + 1), t1))
+    now = clock()
+    aged = [Estimate(sample.offset_us, sample.bound_us + _drifted(now - t1, drift_ppm)) for sample, t1 in samples]
+    return min(aged, key=lambda sample: sample.bound_us)
+
+
+def _drifted(elapsed_us: int, drift_ppm: float) -> int:
+    # By a clock that may itself be slow.
+    return math.ceil(elapsed_us * drift_ppm / (1e6 - drift_ppm))
 
 
 METHODS: dict[str, Callable[..., Awaitable[Estimate]]] = {"cristian": cristian, "ntp": ntp}
@@ -131,7 +143,8 @@ class StampingServer(Node):
     async def _synchronise(self) -> None:
         try:
             method = METHODS[self.synchronisation]
-            estimate = await method(self.reading_us, self.peer(self.time_server), self.minimum_us)
+            server = self.peer(self.time_server)
+            estimate = await method(self.reading_us, server, self.minimum_us, self.drift_bound_ppm)
         except CallError:
             return  # a lost exchange is tried again at the next interval
         self._correction_us += estimate.offset_us

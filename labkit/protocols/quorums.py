@@ -36,13 +36,14 @@ class Replica(Node):
     async def write(self, key: Any, value: Any, version: Timestamp) -> Timestamp:
         """Take the value if its version is newer than what is here; returns the version that is here then."""
         current, _ = self._values.get(key, (NEVER, None))
-        if version <= current:
-            return current
-        self._values[key] = (version, value)
-        self.disk.write(key, (version, value))
+        if version > current:
+            self._values[key] = (version, value)
+            self.disk.write(key, (version, value))
+            current = version
         if self.durable:
+            # Also for a repeated or overtaken write: what it is answered with may still be on its way to the disk.
             await self.disk.sync()
-        return version
+        return current
 
     async def read(self, key: Any) -> Versioned:
         """The version and the value that are here."""

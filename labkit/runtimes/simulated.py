@@ -18,7 +18,7 @@ from labkit.copying import cannot_change, snapshot
 from labkit.disk import SimulatedDisk
 from labkit.eager import start_eagerly
 from labkit.errors import NodeFailure, RunTimedOut
-from labkit.faults import OF_A_CLOCK, After, Fault, Standing
+from labkit.faults import OF_A_CLOCK, After, Fault, FaultPlan, Standing
 from labkit.history import Message, Note, Operation, Recording
 from labkit.host import Host, WireMessage
 from labkit.runtimes.simulated_loop import Incarnation, SimulatedLoop
@@ -61,6 +61,12 @@ class _SimulatedRecorder:
     def noted(self, note: Note) -> None:
         self._recording.notes.append(note)
         self._conditions.noted(note)
+
+    def close(self) -> None:
+        """Let nothing that happens from now on become part of the run."""
+        self.tracing = False
+        self._recording = Recording()
+        self._conditions = Conditions(FaultPlan(), lambda fault, delay_us: None)
 
     def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> list[Message] | None:
         if self._room <= 0:
@@ -136,6 +142,9 @@ class _Simulation:
             self._recording.messages_sent = sum(place.host.messages_sent for place in self._all_places)
         finally:
             self._bury()
+        for message in self._recording.messages:
+            if message.arrived_us is None and message.fate in ("sent", "duplicated"):
+                message.fate = "undelivered"
         return self._recording.in_order()
 
     def deliver(self, message: WireMessage, delay_us: int, record: list[Message] | None) -> None:
@@ -162,7 +171,8 @@ class _Simulation:
         finished = self.loop.run_until(limit_us, self._report)
         if finished and self._cluster.drain:
             end_us = self.now_us() + round(self._cluster.drain * 1e6)
-            self.loop.run_until(end_us, self._report)
+            while self.loop.run_until(end_us, self._report):
+                pass  # stopped early by a node that was crashed or restarted meanwhile
         if self.loop.errors:
             error = self.loop.errors[0]
             raise NodeFailure(f"{type(error).__name__} at {self.now_us() / 1e6:.6f} s: {error}") from error
@@ -189,7 +199,7 @@ class _Simulation:
         try:
             await host.boot()
             await host.node.run()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             carrier.failed(error)
         self._finished(host.name)
 
@@ -240,7 +250,7 @@ class _Simulation:
     def _bury(self) -> None:
         # A killed process runs no `finally`; the tasks of dead nodes were kept so that the garbage collector would
         # not run theirs in mid-simulation. Closing them here is too late to send, write or record anything.
-        self._recorder.tracing = False
+        self._recorder.close()
         for place in self._all_places:
             place.life.alive = False
             for task in list(place.life.tasks):

@@ -24,6 +24,9 @@ Callback = Callable[..., object]
 SAME_INSTANT_LIMIT = 1_000_000
 """Steps at one instant of virtual time after which a run is taken to be stuck."""
 
+EVENTS_AT_A_TIME = 4096
+"""How many events run between two looks at whether somebody wants the run to stop."""
+
 
 class Incarnation:
     """One life of a simulated node: everything that runs in its context stops with it, or waits while it waits."""
@@ -181,8 +184,13 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         previous = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
+            instant, steps = -1, 0
             while self._run_some(limit_us):
                 check()
+                now = self.environment.now
+                instant, steps = now, steps + EVENTS_AT_A_TIME if now == instant else 0
+                if steps > SAME_INSTANT_LIMIT:
+                    raise self._stuck()
         finally:
             asyncio._set_running_loop(previous)
             self._running = False
@@ -192,7 +200,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         # Some thousand events; False when there is nothing more to do, or no leave to do it.
         environment, ready = self.environment, self._ready
         queue = environment._queue
-        for _ in range(4096):
+        for _ in range(EVENTS_AT_A_TIME):
             if ready:
                 self._run_ready()
             if self._stopped or not queue or queue[0][0] > limit_us:
@@ -213,10 +221,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             handle = ready.popleft()
             left -= 1
             if not left:
-                now = self.time()
-                raise NodeFailure(
-                    f"{SAME_INSTANT_LIMIT} steps at {now:.6f} s: some node loops without letting time pass"
-                )
+                raise self._stuck()
             if handle.cancelled_:
                 continue
             owner = handle.context.get(_INCARNATION)
@@ -224,6 +229,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 handle.context.run(handle.callback, *handle.args)
             elif owner.alive:
                 owner.backlog.append(lambda handle=handle: ready.append(handle))
+
+    def _stuck(self) -> NodeFailure:
+        now = self.time()
+        return NodeFailure(f"{SAME_INSTANT_LIMIT} steps at {now:.6f} s: some node loops without letting time pass")
 
     def _call_in_us(self, delay_us: int, callback: Callback, args: tuple, context: Context) -> _Handle:
         # Never earlier than now: asyncio allows a time that has passed and means "as soon as possible".

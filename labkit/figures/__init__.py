@@ -1,0 +1,13 @@
+"""Figures of results: each takes what a run left behind, and gives a drawing with a description in words."""
+
+from labkit.figures.distributions import latency_distribution, measured_over_simulated
+from labkit.figures.drawing import Drawing
+from labkit.figures.space_time import space_time
+from labkit.figures.style import DARK, LIGHT, Theme, theme, use_style
+from labkit.figures.sweeps import measure_against
+from labkit.figures.timeline import time_series
+
+__all__ = [
+    "DARK", "LIGHT", "Drawing", "Theme", "latency_distribution", "measure_against", "measured_over_simulated",
+    "space_time", "theme", "time_series", "use_style",
+]  # fmt: skip

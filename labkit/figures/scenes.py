@@ -1,0 +1,232 @@
+"""What of a run a space-time diagram shows: some nodes, some of their messages, for some time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.clocks import Timestamp
+from labkit.errors import BadInput
+from labkit.faults import Fault, FaultWindow
+from labkit.figures.wording import count, duration, listed, sentence, shortened
+from labkit.history import Message, Note, Operation
+from labkit.results import Result
+
+MOST_MESSAGES = 400
+LONGEST_VALUE = 16
+LONGEST_NOTE = 30
+MOST_TOLD = 6
+FATES = {"lost": "lost", "partitioned": "cut off", "held": "held back", "undelivered": "not delivered"}
+OF_ONE_INSTANT = ("clock step", "clock drift")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The part of a run that is drawn; times are microseconds, `nodes` go from top to bottom."""
+
+    begin_us: int
+    end_us: int
+    run_end_us: int
+    nodes: list[str]
+    messages: list[Message]
+    operations: list[Operation]
+    notes: list[Note]
+    windows: list[FaultWindow]
+    instants: list[Fault]
+
+
+def choose_scene(
+    result: Result,
+    begin: float | None,
+    end: float | None,
+    nodes: Sequence[str] | None,
+    methods: Collection[str] | None,
+) -> Scene:
+    """The scene asked for; raises `BadInput` if it is empty, or holds too many messages to be read."""
+    if result.recording.messages_sent and not result.messages:
+        raise BadInput("the run kept no messages: space_time needs one that was made with trace=True")
+    present = nodes_of(result)
+    if not present:
+        raise BadInput("nothing happened in the run: space_time has nothing to draw")
+    chosen = list(nodes) if nodes is not None else in_lanes(present, result)
+    _check_names("nodes", chosen, present)
+    _check_names("methods", methods or (), sorted({message.method for message in result.messages}))
+    travels = [
+        message
+        for message in result.messages
+        if message.source != message.target
+        and message.source in chosen
+        and message.target in chosen
+        and (methods is None or message.method in methods)
+    ]
+    operations = [operation for operation in result.operations if owner(operation, chosen) is not None]
+    notes = [note for note in result.notes if note.node in chosen]
+    begin_us, end_us = _span(result, begin, end, [*travels, *operations, *notes])
+    travels = [message for message in travels if message.sent_us <= end_us and _gone_us(message) >= begin_us]
+    _check_number(travels, begin_us)
+    return Scene(
+        begin_us,
+        end_us,
+        result.recording.duration_us,
+        chosen,
+        travels,
+        [entry for entry in operations if entry.invoked_us <= end_us and _ended_us(entry, result) >= begin_us],
+        [note for note in notes if begin_us <= note.at_us <= end_us],
+        [window for window in result.fault_windows if window.begin * 1e6 < end_us and window.end * 1e6 > begin_us],
+        [
+            fault
+            for fault in result.faults
+            if fault.kind in OF_ONE_INSTANT and begin_us <= fault.at * 1e6 <= end_us and fault.nodes[0] in chosen
+        ],
+    )
+
+
+def stopped(scene: Scene, message: Message) -> str:
+    """The fate of a message that came to nothing; empty if it arrived, or was on its way when the run ended."""
+    if message.arrived_us is not None or message.fate not in FATES:
+        return ""
+    if message.fate == "undelivered" and outage_met(scene, message) is None:
+        return ""
+    return message.fate
+
+
+def outage_met(scene: Scene, message: Message) -> FaultWindow | None:
+    """The crash during which an undelivered message came to its target, as far as can be told from the trace."""
+    return next(
+        (
+            window
+            for window in scene.windows
+            if window.kind == "crash" and message.target in window.nodes and window.end * 1e6 > message.sent_us
+        ),
+        None,
+    )
+
+
+def nodes_of(result: Result) -> list[str]:
+    """Every node that sent, received, noted or suffered something, in natural order."""
+    found = {name for message in result.messages for name in (message.source, message.target)}
+    found.update(note.node for note in result.notes)
+    found.update(name for fault in result.faults for name in (*fault.nodes, *fault.others))
+    # A client that sent nothing has operations all the same.
+    strangers = [operation.process for operation in result.operations if owner(operation, found) is None]
+    found.update(re.sub(r"\.\d+$", "", process) for process in strangers)
+    return sorted(found, key=_natural)
+
+
+def in_lanes(nodes: Sequence[str], result: Result) -> list[str]:
+    """The nodes from top to bottom: clients outside, half of them below, so that arrows pass few of their bars."""
+    clients = {owner(operation, nodes) for operation in result.operations}
+    outside = [name for name in nodes if name in clients]
+    inside = [name for name in nodes if name not in clients]
+    above = (len(outside) + 1) // 2
+    return outside[:above] + inside + outside[above:]
+
+
+def owner(operation: Operation, nodes: Collection[str]) -> str | None:
+    """The node whose operation it is: a process is called for its node, or for that and a number of its own."""
+    if operation.process in nodes:
+        return operation.process
+    name = operation.process.rpartition(".")[0]
+    return name if name in nodes else None
+
+
+def operation_label(operation: Operation) -> str:
+    """The operation in a few words, with how it ended: ``write x=1 ✓``."""
+    mark = {"ok": "✓", "fail": "✗"}.get(operation.outcome, "?")
+    key = "" if operation.key is None else f" {_plain(operation.key)}"
+    value = "" if operation.value is None else _plain(operation.value)
+    if operation.function == "read":
+        value = f" → {value or 'nothing'}" if operation.ok else ""
+    elif value:
+        value = f"={value}" if key else f" {value}"
+    return f"{operation.function}{key}{value} {mark}"
+
+
+def note_label(note: Note) -> str:
+    """The note with its details."""
+    details = ", ".join(f"{name} {_plain(value)}" for name, value in note.details.items())
+    return shortened(f"{note.label} {details}".rstrip(), LONGEST_NOTE)
+
+
+def instant_label(fault: Fault) -> str:
+    """A change of a clock in a few words."""
+    return f"clock {fault.amount:+g} s" if fault.kind == "clock step" else f"drift {fault.amount:+g} ppm"
+
+
+def in_words(scene: Scene) -> str:
+    """The scene as plain sentences."""
+    length = f"from {duration(scene.begin_us / 1e6)} to {duration(scene.end_us / 1e6)}"
+    requests = sum(not message.is_reply for message in scene.messages)
+    text = (
+        f"Space-time diagram of {listed(scene.nodes)}, {length}: {count(requests, 'request')} and "
+        f"{len(scene.messages) - requests:,} {'reply' if len(scene.messages) - requests == 1 else 'replies'}."
+    )
+    for fate, said in FATES.items():
+        if missing := sum(stopped(scene, message) == fate for message in scene.messages):
+            text += f" {count(missing, 'message')} {said}."
+    told = [_operation_in_words(operation) for operation in scene.operations[:MOST_TOLD]]
+    told += [f"{note.node} notes {note_label(note)}" for note in scene.notes[:MOST_TOLD]]
+    for window in scene.windows[:MOST_TOLD]:
+        when = f"from {duration(window.begin)} to {duration(window.end)}"
+        told.append(f"{window.kind} of {listed(window.nodes)} {when}")
+    return " ".join([text, *map(sentence, told)])
+
+
+def _operation_in_words(operation: Operation) -> str:
+    took = f"took {duration(operation.latency)}" if operation.returned_us is not None else "got no response"
+    return f"{operation.process}: {operation_label(operation)[:-2]} {took}, {operation.outcome}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Timestamp):
+        return f"{value.physical_us / 1e3:.1f} ms" + (f"+{value.counter}" if value.counter else "")
+    return shortened(str(value), LONGEST_VALUE)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _span(result: Result, begin: float | None, end: float | None, events: Sequence[Any]) -> tuple[int, int]:
+    starts = [_started_us(event) for event in events]
+    last_us = max(result.recording.duration_us, *starts, 1) if starts else max(result.recording.duration_us, 1)
+    end_us = last_us if end is None else round(end * 1e6)
+    first_us = min((start for start in starts if start < end_us), default=0)
+    # Nothing happens before the first arrival; a little of it shows that the lanes were there.
+    begin_us = max(first_us - (end_us - first_us) // 40, 0) if begin is None else round(begin * 1e6)
+    if begin_us >= end_us:
+        raise BadInput(f"end is {end_us / 1e6:g} s: it must be after begin, which is {begin_us / 1e6:g} s")
+    return begin_us, end_us
+
+
+def _started_us(event: Message | Operation | Note) -> int:
+    if isinstance(event, Message):
+        return event.sent_us
+    return event.at_us if isinstance(event, Note) else event.invoked_us
+
+
+def _gone_us(message: Message) -> int:
+    return message.sent_us if message.arrived_us is None else message.arrived_us
+
+
+def _ended_us(operation: Operation, result: Result) -> int:
+    return result.recording.duration_us if operation.returned_us is None else operation.returned_us
+
+
+def _check_names(what: str, chosen: Collection[str], known: Sequence[str]) -> None:
+    for name in chosen:
+        if name not in known:
+            raise BadInput(f"{what} names {name!r}: the run has {', '.join(known) or 'none'}")
+
+
+def _check_number(messages: Sequence[Message], begin_us: int) -> None:
+    if len(messages) <= MOST_MESSAGES:
+        return
+    # Half of what is allowed still makes a dense picture, so the end proposed is a good one.
+    proposed = sorted(message.sent_us for message in messages)[MOST_MESSAGES // 4] / 1e6
+    raise BadInput(
+        f"space_time would draw {len(messages):,} messages, more than {MOST_MESSAGES}: narrow it with begin and end "
+        f"(say begin={begin_us / 1e6:g}, end={proposed:g} seconds), nodes or methods"
+    )
