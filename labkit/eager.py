@@ -40,10 +40,20 @@ def start_eagerly(
     unborn.become(create_task(_go_on(work, awaited, finish)))
 
 
-@coroutine
-def _go_on(
+async def _go_on(
     work: Coroutine[Any, Any, Any], awaited: Any, finish: Callable[[Any, BaseException | None], None]
-) -> Generator[Any, Any, None]:
+) -> None:
+    # Since Python 3.12 a task takes nothing but a native coroutine.
+    try:
+        value = await _rest(work, awaited)
+    except Exception as error:
+        finish(None, error)
+    else:
+        finish(value, None)
+
+
+@coroutine
+def _rest(work: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
     # `yield from` for a coroutine whose first yield has been taken already.
     while True:
         try:
@@ -55,11 +65,7 @@ def _go_on(
         try:
             awaited = step(argument)
         except StopIteration as stop:
-            finish(stop.value, None)
-            return
-        except Exception as error:
-            finish(None, error)
-            return
+            return stop.value
 
 
 class _UnbornTask:

@@ -69,7 +69,7 @@ def test_what_is_no_number_in_range_is_refused(dial, value):
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "", "three", "3;", "1e999", "0x3", "true"])
 def test_text_that_is_no_number_is_refused(text):
-    with pytest.raises(BadInput, match="replicas is .*: it must be a whole number from 1 to 9"):
+    with pytest.raises(BadInput, match=r"replicas is .*: it must be a whole number from 1 to 9"):
         parse("replicas", WHOLE, text)
 
 
@@ -98,7 +98,7 @@ def test_a_switch_understands_words(text, value):
 
 @pytest.mark.parametrize("value", [1, 0, "true", None])
 def test_a_switch_takes_nothing_but_true_and_false(value):
-    with pytest.raises(BadInput, match="on is .*: it must be true or false"):
+    with pytest.raises(BadInput, match=r"on is .*: it must be true or false"):
         accept("on", SWITCH, value)
 
 

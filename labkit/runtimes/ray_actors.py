@@ -74,7 +74,7 @@ def execute(
     return drive.recording
 
 
-@dataclass
+@dataclass(eq=False)
 class _Process:
     """One incarnation of a node, as the driver knows it."""
 
@@ -119,6 +119,7 @@ class _Drive:
         self._clients = frozenset(self._busy)
         self._events: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._deaths: dict[str, float] = {}  # outside the fault plan: wire name, seconds since the start
         self._failure: BaseException | None = None
         self._start_ns = 0
 
@@ -171,7 +172,7 @@ class _Drive:
         await asyncio.sleep(self._cluster.drain)
         duration_us = (monotonic_ns() - self._start_ns) // 1000
         await self._finish_all()
-        self._assembly.recording.incidents[:] = self._placement.explain(self._assembly.recording.incidents)
+        self._assembly.recording.incidents[:] = self._explained()
         return self._assembly.finish(duration_us)
 
     def _launch(self, name: str, incarnation: int) -> _Process:
@@ -288,21 +289,31 @@ class _Drive:
         self._assembly.recording.messages_dropped_from_trace += dropped
 
     def _on_lost(self, wire_name: str) -> None:
-        self._died(self._processes[wire_name], "its process ended")
+        self._died(self._processes[wire_name])
 
     def _on_end(self, process: _Process, future: asyncio.Future[Any]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:
             if process.state == "starting":
                 self._fail(MissingComponent(f"{process.name} could not be started: {str(error).splitlines()[0]}"))
-            self._died(process, "its process ended")
+            self._died(process)
 
-    def _died(self, process: _Process, how: str) -> None:
+    def _died(self, process: _Process) -> None:
         if process.state in ("running", "waiting", "paused"):
             when = (monotonic_ns() - self._start_ns) / 1e9 if self._start_ns else 0.0
-            place = process.hello.get("place", "")
-            self._assembly.recording.incidents.append(f"{process.name} died at {when:.3f} s: {how} [{place}]")
+            self._deaths[process.wire_name] = when
             process.state = "dead"
             self._no_longer_busy(process.name)
+
+    def _explained(self) -> list[str]:
+        # Where every process of a Ray node has died, it is probably the node that has.
+        deaths = {self._processes[name]: when for name, when in self._deaths.items()}
+        survivors = {p.hello["place"] for p in self._processes.values() if p.state == "finished" and p.hello}
+        gone = self._placement.gone({process.hello["place"] for process in deaths} - survivors)
+        told = []
+        for process, when in deaths.items():
+            how = "its Ray node is gone" if process.hello["place"] in gone else "its process was killed"
+            told.append(f"{process.name} died at {when:.3f} s: {how}, outside the fault plan")
+        return told
 
     # Faults.
 

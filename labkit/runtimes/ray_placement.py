@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from concurrent.futures import Future
 from contextlib import suppress
+from time import monotonic, sleep
 from typing import Any
 
 from labkit.runtimes.node_process import Life, live, machine_name
+
+DETECTION_SECONDS = 25.0
+"""Ray takes five missed health checks, of three seconds each, to give a node up."""
 
 
 class Placement:
@@ -58,17 +61,14 @@ class Placement:
                 os.kill(hello["pid"], signal.SIGKILL)
         self._ray.kill(actor, no_restart=True)
 
-    def explain(self, incidents: list[str]) -> list[str]:
-        """The incidents, saying of each whether the Ray node that the process was on is gone too."""
-        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
-        return [self._explained(incident, alive) for incident in incidents]
-
-    def _explained(self, incident: str, alive: set[str]) -> str:
-        place = re.search(r" \[(\w*)\]$", incident)
-        told = incident[: place.start()] if place else incident
-        if place and place.group(1) not in alive:
-            return told.replace("its process ended", "its Ray node is gone, outside the fault plan")
-        return told.replace("its process ended", "its process was killed, outside the fault plan")
+    def gone(self, suspects: set[str]) -> set[str]:
+        """Which of the Ray nodes `suspects` are gone; waits, if there are any, until Ray has found out."""
+        end = monotonic() + DETECTION_SECONDS
+        while True:
+            alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+            if suspects.isdisjoint(alive) or monotonic() > end:
+                return suspects - alive
+            sleep(0.25)
 
 
 class _NodeActor:

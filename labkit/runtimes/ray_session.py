@@ -8,6 +8,8 @@ import logging
 import os
 import secrets
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 3.0
 
 _cluster: Any = None
+_guard: Any = None
 
 
 def ray_session() -> Any:
@@ -44,18 +47,23 @@ def ray_session() -> Any:
             _connect(ray, address)
         else:
             _start(ray)
+        _keep_off_standard_output(ray)
     return ray
 
 
 def close_session() -> None:
     """Stop the Ray that `ray_session` started, or leave the one that it joined."""
-    global _cluster
-    ray = __import__("sys").modules.get("ray")
+    global _cluster, _guard
+    ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         ray.shutdown()
     if _cluster is not None:
         _cluster.shutdown()
         _cluster = None
+    if _guard is not None:
+        _guard.stdin.close()
+        _guard.wait()
+        _guard = None
 
 
 def available_bytes() -> int | None:
@@ -111,7 +119,29 @@ def _start(ray: Any) -> None:
     except Exception as error:
         close_session()
         raise MissingComponent(f"Ray did not start: {_first_line(error)}") from error
+    _set_guard(_cluster.head_node.all_processes["raylet"][0].process.pid)
     atexit.register(close_session)
+
+
+def _set_guard(raylet: int) -> None:
+    # If this process is killed, Ray's own processes die with it, but for the raylet's two agents: they look for the
+    # head for another minute. A shell that waits for the end of our pipe ends them at once.
+    global _guard
+    children = Path(f"/proc/{raylet}/task/{raylet}/children")
+    with suppress(OSError):
+        agents = children.read_text().split()
+        script = 'read -r _; [ $# -gt 0 ] && kill -9 "$@" 2>/dev/null; true'
+        _guard = subprocess.Popen(
+            ["/bin/sh", "-c", script, "guard", *agents], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+
+def _keep_off_standard_output(ray: Any) -> None:
+    # Ray reports the death of workers on standard output, where a run's JSON belongs.
+    worker = ray._private.worker
+    report = getattr(worker, "print_to_stdstream", None)
+    if report is not None:
+        worker.print_to_stdstream = lambda data, **options: report({**data, "is_err": True}, **options)
 
 
 def _connect(ray: Any, address: str) -> None:

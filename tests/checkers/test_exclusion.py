@@ -45,7 +45,7 @@ def test_tenures_are_what_the_notes_tell(held):
     assert set(tenures(notes_of(held), END)) == set(held)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(histories())
 def test_two_at_once_are_found_exactly_if_some_pair_overlaps(held):
     expected = any(overlapping(*pair) for pair in combinations(held, 2))
@@ -53,7 +53,7 @@ def test_two_at_once_are_found_exactly_if_some_pair_overlaps(held):
     assert verdict.status == (ILLEGAL if expected else HOLDS if held else UNDECIDED)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(histories())
 def test_each_tenure_that_began_too_early_is_found_once(held):
     ordered = tenures(notes_of(held), END)

@@ -59,7 +59,7 @@ def histories(draw):
     return operations
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(histories())
 def test_every_read_is_judged_as_by_its_definition(operations):
     judged, expected = list(judge_reads(operations)), list(brute_force(operations))
@@ -73,7 +73,7 @@ def test_every_read_is_judged_as_by_its_definition(operations):
                 assert judgement.missed.returned_us == min(w.returned_us for w in missed)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(histories())
 def test_the_verdict_is_the_reads_taken_together(operations):
     expected = [missed for _, missed in brute_force(operations)]

@@ -45,10 +45,8 @@ def exceeded(seed: int, method: str, asymmetry: float, drift_ppm: float, minimum
         seed=seed,
     )  # fmt: skip
     synchronised = [note for note in recording.notes if note.label == "synchronised"]
-    assert len(synchronised) > ROUNDS / 3
-    return sum(
-        abs(note.details["reading_us"] - note.at_us) > note.details["bound_us"] for note in synchronised
-    )
+    assert len(synchronised) > ROUNDS / 8
+    return sum(abs(note.details["reading_us"] - note.at_us) > note.details["bound_us"] for note in synchronised)
 
 
 @pytest.mark.parametrize("drift_ppm", [0.0, 200.0, -200.0, 1000.0, -1000.0])
@@ -102,5 +100,3 @@ def test_clocks_that_lie_lose_writes_and_waiting_out_the_uncertainty_does_not():
     assert lost_writes(offset=0.05) > 0
     assert lost_writes(offset=0.05, commit_wait=True) == 0
     assert lost_writes(offset=0.05, synchronisation="ntp", commit_wait=True, drift_ppm=200.0, interval=0.5) == 0
-
-

@@ -1,0 +1,193 @@
+"""The command line: JSON on request, one sentence for whatever is wrong, and an exit code that says which."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labkit.command_line import main
+
+ROOT = Path(__file__).parents[1]
+
+BAD_INPUT = [
+    (["run", "quorum"], "there is no experiment 'quorum': did you mean 'quorums'?"),
+    (["run", "zzz"], "there is no experiment 'zzz': there are clocks, leases, quorums"),
+    (["list", "zzz"], "there is no experiment 'zzz'"),
+    (["sweep", "zzz", "--over", "a=1,2"], "there is no experiment 'zzz'"),
+    (["run", "quorums", "--set", "replica=3"], "quorums has no dial 'replica': did you mean 'replicas'?"),
+    (["run", "quorums", "--set", "replicas"], "--set is 'replicas': it must be NAME=VALUE"),
+    (["run", "quorums", "--set", "=3"], "quorums has no dial ''"),
+    (["run", "quorums", "--set", "replicas=10"], "replicas is '10': it must be a whole number from 1 to 9"),
+    (["run", "quorums", "--set", "replicas=0"], "replicas is '0': it must be a whole number from 1 to 9"),
+    (["run", "quorums", "--set", "replicas=2.5"], "replicas is '2.5': it must be a whole number from 1 to 9"),
+    (["run", "quorums", "--set", "replicas=three"], "replicas is 'three': it must be a whole number from 1 to 9"),
+    (["run", "quorums", "--set", "replicas="], "replicas is '': it must be a whole number from 1 to 9"),
+    (["run", "quorums", "--set", "loss=nan"], "loss is 'nan': it must be a number from 0 to 0.5"),
+    (["run", "quorums", "--set", "loss=inf"], "loss is 'inf': it must be a number from 0 to 0.5"),
+    (["run", "quorums", "--set", "delay=2"], "delay is '2': it must be a number from 0 to 1 s"),
+    (["run", "quorums", "--set", "sloppy=maybe"], "sloppy is 'maybe': it must be true or false"),
+    (["run", "quorums", "--set", "contact=some"], "contact is 'some': it must be one of all, quorum"),
+    (["run", "quorums", "--set", "read_quorum=4"], "read_quorum is 4: it must be at most replicas, which is 3"),
+    (["run", "quorums", "--set", "write_quorum=4"], "write_quorum is 4: it must be at most replicas, which is 3"),
+    (["run", "clocks", "--set", "minimum_delay=0.5"], "minimum_delay is 0.5: it must be at most delay"),
+    (["run", "quorums", "--seed", "one"], "seed is 'one': it must be a whole number"),
+    (["run", "quorums", "--seed", "1.5"], "seed is '1.5': it must be a whole number"),
+    (["run", "quorums", "--runtime", "cloud"], "runtime is 'cloud': it must be simulated or ray"),
+    (["sweep", "quorums"], "sweep needs at least one --over NAME=A:B:STEPS or --over NAME=V,V,…"),
+    (["sweep", "quorums", "--over", "replicas"], "--over is 'replicas': it must be NAME=A:B:STEPS or NAME=V,V,…"),
+    (["sweep", "quorums", "--over", "replicas=1:3"], "--over is 'replicas=1:3': it must be NAME=A:B:STEPS"),
+    (["sweep", "quorums", "--over", "replicas=1:3:x"], "STEPS is 'x': it must be a whole number of at least 2"),
+    (["sweep", "quorums", "--over", "replicas=1:3:1"], "STEPS is '1': it must be a whole number of at least 2"),
+    (["sweep", "quorums", "--over", "replicas=1:30:2"], "replicas is '30': it must be a whole number from 1 to 9"),
+    (["sweep", "quorums", "--over", "replicas=1,x"], "replicas is 'x': it must be a whole number from 1 to 9"),
+    (["sweep", "quorums", "--over", "contact=all:quorum:2"], "contact has no range; list its values, NAME=V,V,…"),
+    (["sweep", "quorums", "--over", "read_quorum=1:4:4"], "read_quorum is 4: it must be at most replicas"),
+    (["sweep", "quorums", "--over", "replica=1,2"], "quorums has no dial 'replica'"),
+    (["sweep", "quorums", "--over", "replicas=3,4", "--seeds", "0"], "seeds is '0': it must be a whole number of at"),
+    (["sweep", "quorums", "--over", "replicas=3,4", "--seeds", "-2"], "seeds is '-2': it must be a whole number of at"),
+    ([], "the following arguments are required: COMMAND"),
+    (["run"], "the following arguments are required: EXPERIMENT"),
+    (["run", "quorums", "--seed"], "argument --seed: expected one argument"),
+    (["explode"], "invalid choice: 'explode'"),
+    (["run", "quorums", "--sneed", "1"], "unrecognized arguments: --sneed 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD_INPUT, ids=lambda value: " ".join(value)[:60])
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
+    assert main(arguments) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith("labkit: ")
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+def labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "labkit", *arguments],
+        env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def printed(capsys, *arguments: str):
+    assert main(arguments) == 0
+    out, error = capsys.readouterr()
+    assert error == ""
+    return out
+
+
+def test_a_process_of_its_own_says_the_same():
+    done = labkit("run", "quorums", "--set", "replicas=10")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "labkit: replicas is '10': it must be a whole number from 1 to 9\n"
+
+
+def test_run_prints_measures_and_verdicts(capsys):
+    text = printed(capsys, "run", "quorums", "--seed", "7", "--set", "pairs=20")
+    assert text.startswith("quorums (simulated, seed 7): 40 operations\n")
+    assert "stale_reads" in text
+    assert "every read is fresh: " in text
+
+
+def test_run_prints_json_on_request(capsys):
+    arguments = ["run", "quorums", "--seed", "7", "--set", "pairs=20", "--set", "delay=0.01", "--json"]
+    text = printed(capsys, *arguments)
+    data = json.loads(text)
+    assert (data["seed"], data["parameters"]["pairs"], data["parameters"]["delay"]) == (7, 20, 0.01)
+    assert len(data["operations"]) == 40
+    assert data["verdicts"][0]["status"] in ("OK", "ILLEGAL")
+    assert "messages" not in data
+    assert text == printed(
+        capsys, "run", "quorums", "--seed", "7", "--set", "pairs=20", "--set", "delay=0.01", "--json"
+    )
+
+
+def test_the_trace_comes_on_request(capsys):
+    data = json.loads(printed(capsys, "run", "quorums", "--set", "pairs=5", "--json", "--trace"))
+    assert len(data["messages"]) == data["messages_sent"] > 0
+
+
+def test_a_measure_without_samples_is_null_in_json(capsys):
+    data = json.loads(printed(capsys, "run", "clocks", "--set", "writes=5", "--json"))
+    assert data["measures"]["sync_error_max"]["value"] is None
+
+
+def test_sweep_prints_json_on_request(capsys):
+    arguments = ["sweep", "quorums", "--set", "pairs=20", "--over", "read_quorum=1:3:3", "--seeds", "2", "--serial"]
+    data = json.loads(printed(capsys, *arguments, "--json"))
+    assert [point["parameters"] for point in data["points"]] == [{"read_quorum": number} for number in (1, 2, 3)]
+    assert data["points"][0]["estimates"]["reads"]["count"] == 2
+    assert "read_quorum=3" in printed(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("over", "values"),
+    [
+        ("replicas=3:5:3", [3, 4, 5]),
+        ("replicas=5:3:3", [5, 4, 3]),
+        ("replicas=3:4:5", [3, 4]),
+        ("loss=0:0.5:3", [0.0, 0.25, 0.5]),
+        ("contact=all,quorum", ["all", "quorum"]),
+        ("sloppy=off,on", [False, True]),
+    ],
+)
+def test_over_is_a_range_or_a_list(over, values, capsys):
+    arguments = ["sweep", "quorums", "--set", "pairs=2", "--over", over, "--seeds", "1", "--serial", "--json"]
+    data = json.loads(printed(capsys, *arguments))
+    assert [point["parameters"][over.partition("=")[0]] for point in data["points"]] == values
+
+
+def test_list_names_every_experiment_and_its_dials(capsys):
+    listed = {entry["name"]: entry for entry in json.loads(printed(capsys, "list", "--json"))}
+    assert {"clocks", "leases", "quorums"} <= listed.keys()
+    dial = listed["quorums"]["dials"]["delay"]
+    assert (dial["default"], dial["unit"], dial["allowed"]) == (0.02, "s", "a number from 0 to 1 s")
+    assert all(dial["help"] for entry in listed.values() for dial in entry["dials"].values())
+    for name in listed:
+        assert name in printed(capsys, "list")
+    assert "read_quorum" in printed(capsys, "list", "quorums")
+
+
+def test_doctor_tells_what_is_there_and_how_to_get_what_is_not(capsys):
+    found = {entry["name"]: entry for entry in json.loads(printed(capsys, "doctor", "--json"))}
+    assert found["simpy"]["ok"] is True
+    assert all(entry["ok"] or entry["remedy"] for entry in found.values())
+    assert "simpy" in printed(capsys, "doctor")
+
+
+def test_an_unreachable_ray_cluster_is_something_missing():
+    pytest.importorskip("ray")
+    done = labkit("run", "quorums", "--runtime", "ray", "--set", "pairs=2", RAY_ADDRESS="127.0.0.1:1")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("labkit: no Ray cluster answers at RAY_ADDRESS=127.0.0.1:1")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["run", "quorums", "--json"], ["run", "quorums", "--set", "pairs=2"]], ids=" ".join
+)
+def test_a_reader_that_has_had_enough_is_no_error(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "labkit", *arguments],
+            cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_is_no_error(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--help"])
+    assert ended.value.code == 0
+    assert "EXPERIMENT" in capsys.readouterr().out
