@@ -6,11 +6,13 @@ simulator, the machine's monotonic clock on Ray. Only measurements may look at i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from labkit.copying import IMMUTABLE
+from labkit.errors import BadInput
 
 MILLION = 1_000_000
 
@@ -21,6 +23,10 @@ class ClockError:
 
     offset: float = 0.0
     drift_ppm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not -MILLION < self.drift_ppm < math.inf:
+            raise BadInput(f"drift_ppm is {self.drift_ppm!r}: it must be above -1000000, at which a clock stands still")
 
 
 class PhysicalClock:

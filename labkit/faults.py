@@ -140,6 +140,10 @@ class FaultPlan:
             plan += _outages_of(node, availability, mean_outage, until, Random(f"{seed}/outages/{node}"))
         return FaultPlan(tuple(sorted(plan, key=_order)))
 
+    def restarts(self, node: str) -> int:
+        """How many restarts are planned for a node."""
+        return sum(fault.kind == "restart" and fault.nodes == (node,) for fault in self.faults)
+
     def check(self, nodes: Collection[str]) -> None:
         """Raise `BadInput` if the plan names a node that is not there, or undoes what it has not done."""
         down: set[tuple[str, str]] = set()

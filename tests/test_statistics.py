@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,9 @@ SAMPLES = st.lists(NUMBERS, min_size=1, max_size=60)
 
 @given(SAMPLES, SAMPLES)
 def test_distance_is_scipys(first, second):
-    assert ks_distance(first, second) == pytest.approx(stats.ks_2samp(first, second).statistic, abs=1e-12)
+    with warnings.catch_warnings(action="ignore"):  # SciPy's p-value, which nobody asks for, fails on some ties
+        expected = stats.ks_2samp(first, second).statistic
+    assert ks_distance(first, second) == pytest.approx(expected, abs=1e-12)
 
 
 @given(SAMPLES, SAMPLES)

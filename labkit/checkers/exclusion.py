@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from labkit.faults import Fault
 from labkit.history import Note
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
 
@@ -24,11 +25,13 @@ class Tenure:
         return f"{self.node} held token {self.token} from {self.begin_us / 1e6:.6f} s to {self.end_us / 1e6:.6f} s"
 
 
-def tenures(notes: Iterable[Note], end_us: int) -> list[Tenure]:
+def tenures(notes: Iterable[Note], end_us: int, faults: Iterable[Fault] = ()) -> list[Tenure]:
     """The tenures that notes ``lease held`` and ``lease given up`` tell of, in order of their begin.
 
-    One that nobody gave up lasts to `end_us`: a holder that is stopped, or was killed, never learned that it ended.
+    One that nobody gave up lasts to `end_us`, since a holder that is stopped never learned that it ended, or to the
+    crash of its node: the dead believe nothing.
     """
+    crashes = sorted((round(fault.at * 1e6), fault.nodes[0]) for fault in faults if fault.kind == "crash")
     open_tenures: dict[tuple[str, int], int] = {}
     found: list[Tenure] = []
     for note in sorted(notes, key=lambda note: note.at_us):
@@ -37,7 +40,9 @@ def tenures(notes: Iterable[Note], end_us: int) -> list[Tenure]:
         elif note.label == "lease given up":
             begin = open_tenures.pop((note.node, note.details["token"]))
             found.append(Tenure(note.node, note.details["token"], begin, note.at_us))
-    found += [Tenure(node, token, begin, end_us) for (node, token), begin in open_tenures.items()]
+    for (node, token), begin in open_tenures.items():
+        died_us = next((at for at, dead in crashes if dead == node and at >= begin), end_us)
+        found.append(Tenure(node, token, begin, died_us))
     return sorted(found, key=lambda tenure: (tenure.begin_us, tenure.end_us))
 
 
@@ -51,9 +56,9 @@ def overlaps(held: Iterable[Tenure]) -> Iterator[tuple[Tenure, Tenure, int]]:
             last = tenure
 
 
-def one_holder(notes: Iterable[Note], end_us: int) -> Verdict:
+def one_holder(notes: Iterable[Note], end_us: int, faults: Iterable[Fault] = ()) -> Verdict:
     """OK if no two nodes held the lease at once; else the shortest overlap, in words."""
-    held = tenures(notes, end_us)
+    held = tenures(notes, end_us, faults)
     if not held:
         return Verdict(PROPERTY, UNDECIDED, "nobody ever held the lease")
     found = sorted(overlaps(held), key=lambda overlap: overlap[2])

@@ -50,7 +50,7 @@ def leases(
 @leases.measure
 def measures(result: Result) -> Iterator[Measure]:
     """How often and how long two nodes held the lease, and what overtaken holders did with it."""
-    held = tenures(result.notes, result.recording.duration_us)
+    held = tenures(result.notes, result.recording.duration_us, result.faults)
     found = list(overlaps(held))
     yield Measure("tenures", len(held), "", "times that a node took the lease")
     yield Measure(
@@ -67,7 +67,7 @@ def measures(result: Result) -> Iterator[Measure]:
 @leases.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
     """Whether there was ever more than one holder."""
-    yield one_holder(result.notes, result.recording.duration_us)
+    yield one_holder(result.notes, result.recording.duration_us, result.faults)
 
 
 def overlap_seconds(lease: float, drift_ppm: float, margin: float) -> float:

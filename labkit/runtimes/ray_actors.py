@@ -111,10 +111,8 @@ class _Drive:
         self._processes: dict[str, _Process] = {}  # every one ever started, by wire name
         self._current: dict[str, _Process] = {}
         self._spares: dict[str, deque[_Process]] = {spec.name: deque() for spec in cluster.nodes}
-        self._restarts_left = {
-            spec.name: sum(fault.kind == "restart" and fault.nodes == (spec.name,) for fault in cluster.faults)
-            for spec in cluster.nodes
-        }
+        self._spares_to_start = {spec.name: cluster.faults.restarts(spec.name) for spec in cluster.nodes}
+        self._restarts_left = dict(self._spares_to_start)
         self._busy = {spec.name for spec in cluster.nodes if spec.is_client}
         self._clients = frozenset(self._busy)
         self._events: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
@@ -189,8 +187,8 @@ class _Drive:
 
     def _launch_spare(self, name: str) -> None:
         # Started ahead of its time, so that a restart takes milliseconds and not Ray's seconds.
-        if self._restarts_left[name] > 0:
-            self._restarts_left[name] -= 1
+        if self._spares_to_start[name] > 0:
+            self._spares_to_start[name] -= 1
             last = max(process.incarnation for process in self._processes.values() if process.name == name)
             self._spares[name].append(self._launch(name, last + 1))
 
@@ -339,10 +337,11 @@ class _Drive:
             return
         process.state = _SIGNALS[kind][1]
         self._placement.signal(process.actor, process.hello, _SIGNALS[kind][0])
-        if kind == "crash":
+        if kind == "crash" and not self._restarts_left[process.name]:
             self._no_longer_busy(process.name)
 
     async def _restart(self, name: str) -> None:
+        self._restarts_left[name] -= 1
         if self._current[name].state != "dead":
             return
         if name in self._clients:

@@ -124,6 +124,7 @@ class _Simulation:
         self._places: dict[str, _Place] = {}
         self._all_places: list[_Place] = []
         self._lives = dict.fromkeys(self._specs, 0)
+        self._restarts_left = {name: cluster.faults.restarts(name) for name in self._specs}
         self._standing = Standing()
         self._busy: dict[str, None] = {}
 
@@ -226,9 +227,11 @@ class _Simulation:
         life = self._places[name].life
         life.alive = False
         life.backlog.clear()
-        self._finished(name)
+        if not self._restarts_left[name]:  # otherwise a client goes on with its work when it is back
+            self._finished(name)
 
     def _restart(self, name: str) -> None:
+        self._restarts_left[name] -= 1
         if not self._places[name].life.alive:
             self._lives[name] += 1
             self._boot(name, self._lives[name])
