@@ -33,6 +33,9 @@ $(READY): requirements.lock pyproject.toml
 	@echo 'Installing the packages of requirements.lock'
 	@VIRTUAL_ENV=.venv $(BIN)/python -m uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/python -m uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' \
+		> .venv/share/jupyter/lab/settings/overrides.json
 	@touch $(READY)
 
 # JupyterLab would otherwise ask other hosts for news and updates. It refuses to run as root unless told to, and in a
