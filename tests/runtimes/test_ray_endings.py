@@ -65,6 +65,7 @@ def test_a_killed_driver_takes_its_nodes_along_even_a_stopped_one() -> None:
         process.kill()
         process.wait(timeout=30)
     wait_until(lambda: not running(started), "everything that the run started has ended")
+    assert not running(started)
 
 
 def test_the_command_line_is_interrupted_with_its_own_exit_code() -> None:
