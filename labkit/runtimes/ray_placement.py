@@ -6,6 +6,7 @@ import os
 import signal
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import cycle
 from time import monotonic, sleep
 from typing import Any
 
@@ -24,19 +25,23 @@ class Placement:
 
     def __init__(self, ray: Any):
         self._ray = ray
-        addresses = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        addresses = {node["NodeManagerAddress"] for node in alive}
+        self._next_place = cycle(sorted(node["NodeID"] for node in alive))
         self.bind = "127.0.0.1" if len(addresses) == 1 else ray.util.get_node_ip_address()
         self._one_machine = len(addresses) == 1
         self._actor = ray.remote(num_cpus=0, max_restarts=0)(_NodeActor)
 
     def start(self, life: Life, place: str | None) -> tuple[Any, Future[Any]]:
-        """Start a process, on the Ray node `place` if given (its disk is there), else spread over all of them.
+        """Start a process, on the Ray node `place` if given (its disk is there), else on each of them in turn.
 
         Returns the actor and a future that ends when the process does.
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        where = NodeAffinitySchedulingStrategy(place, soft=False) if place else "SPREAD"
+        # Ray's own "SPREAD" is a best effort: actors that ask for no CPU may all land on one node. Soft, because a
+        # Ray node that was lost since is no reason not to start.
+        where = NodeAffinitySchedulingStrategy(place or next(self._next_place), soft=place is None)
         actor = self._actor.options(scheduling_strategy=where).remote()
         return actor, actor.live.remote(life, self._one_machine).future()
 

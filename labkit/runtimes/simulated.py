@@ -21,6 +21,7 @@ from labkit.errors import NodeFailure, RunTimedOut
 from labkit.faults import OF_A_CLOCK, After, Fault, FaultPlan, Standing
 from labkit.history import Message, Note, Operation, Recording
 from labkit.host import Host, WireMessage
+from labkit.runtimes.interruption import between_events
 from labkit.runtimes.simulated_loop import Incarnation, SimulatedLoop
 
 
@@ -37,7 +38,8 @@ def execute(
     usual = gc.get_threshold()
     gc.set_threshold(50_000, 20, 100)
     try:
-        return _Simulation(cluster, seed, trace, progress).run()
+        with between_events() as check_interruption:
+            return _Simulation(cluster, seed, trace, progress, check_interruption).run()
     finally:
         gc.set_threshold(*usual)
 
@@ -109,8 +111,16 @@ class _SimulatedCarrier:
 
 
 class _Simulation:
-    def __init__(self, cluster: Cluster, seed: int, trace: bool, progress: Callable[[int], None] | None):
+    def __init__(
+        self,
+        cluster: Cluster,
+        seed: int,
+        trace: bool,
+        progress: Callable[[int], None] | None,
+        check_interruption: Callable[[], None],
+    ):
         self.loop = SimulatedLoop()
+        self._check_interruption = check_interruption
         self._environment = self.loop.environment
         self._cluster = cluster
         self._seed = seed
@@ -247,6 +257,7 @@ class _Simulation:
             callback()
 
     def _report(self) -> None:
+        self._check_interruption()
         if self._progress is not None:
             self._progress(self._conditions.ended)
 
