@@ -10,46 +10,49 @@ import asyncio
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def start_eagerly(
     loop: asyncio.AbstractEventLoop,
     create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     work: Coroutine[Any, Any, Any],
-    finish: Callable[[Any, BaseException | None], None],
+    finish: Callable[[T, Any, BaseException | None], None],
+    subject: T,
 ) -> None:
     """Run `work` up to its first wait, now; if it does wait, let a task from `create_task` go on with it.
 
-    When it ends, now or later, `finish` is called with its value and None, or with None and its error.
+    When it ends, now or later, `finish` is called with `subject`, its value and None, or its error in their place.
     """
     unborn = _UnbornTask()
     _enter_task(loop, unborn)  # asyncio.timeout and TaskGroup ask for the current task
     try:
         awaited = work.send(None)
     except StopIteration as stop:
-        finish(stop.value, None)
+        finish(subject, stop.value, None)
         return
     except asyncio.CancelledError:
         return  # as for a task: cancelled work has no end to tell of
     except Exception as error:
-        finish(None, error)
+        finish(subject, None, error)
         return
     finally:
         _leave_task(loop, unborn)
-    unborn.become(create_task(_go_on(work, awaited, finish)))
+    unborn.become(create_task(_go_on(work, awaited, finish, subject)))
 
 
 async def _go_on(
-    work: Coroutine[Any, Any, Any], awaited: Any, finish: Callable[[Any, BaseException | None], None]
+    work: Coroutine[Any, Any, Any], awaited: Any, finish: Callable[[T, Any, BaseException | None], None], subject: T
 ) -> None:
     # Since Python 3.12 a task takes nothing but a native coroutine.
     try:
         value = await _rest(work, awaited)
     except Exception as error:
-        finish(None, error)
+        finish(subject, None, error)
     else:
-        finish(value, None)
+        finish(subject, value, None)
 
 
 @coroutine

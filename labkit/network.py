@@ -67,7 +67,7 @@ class Outbox:
         self._source = source
         self._network = network
         self._seed = seed
-        self._lanes: dict[tuple[str, str, bool], _Lane] = {}
+        self.lanes: dict[tuple[str, str, bool], _Lane] = {}  # by target, method, and whether it is a reply
         self._random: dict[str, Random] = {}
         self._last_arrival: dict[str, int] = {}
         self._cut: set[str] = set()
@@ -77,22 +77,22 @@ class Outbox:
     def cut(self, targets: Iterable[str]) -> None:
         """Lose everything sent to `targets` from now on."""
         self._cut.update(targets)
-        self._lanes.clear()
+        self.lanes.clear()
 
     def heal(self) -> None:
         """End every partition."""
         self._cut.clear()
-        self._lanes.clear()
+        self.lanes.clear()
 
     def hold(self, targets: Iterable[str]) -> None:
         """Keep back everything sent to `targets` from now on."""
         self._holding.update(targets)
-        self._lanes.clear()
+        self.lanes.clear()
 
     def release(self) -> list[tuple]:
         """Stop keeping messages back; returns those kept, in the order they were sent."""
         self._holding.clear()
-        self._lanes.clear()
+        self.lanes.clear()
         held, self._held = self._held, []
         return held
 
@@ -101,7 +101,7 @@ class Outbox:
         change = {name: value for name, value in (("loss", loss), ("duplication", duplication)) if value is not None}
         links = {pair: replace(link, **change) for pair, link in self._network.links.items()}
         self._network = replace(self._network, default=replace(self._network.default, **change), links=links)
-        self._lanes.clear()
+        self.lanes.clear()
 
     def route(self, message: tuple, now_us: int) -> tuple[tuple[int, ...], str]:
         """The delays in microseconds after which copies of `message` arrive, and the message's fate.
@@ -110,7 +110,7 @@ class Outbox:
         it is ``sent`` or ``duplicated``.
         """
         _, _, target, is_reply, method, _ = message
-        lane = self._lanes.get((target, method, is_reply)) or self._lane(target, method, is_reply)
+        lane = self.lanes.get((target, method, is_reply)) or self._lane(target, method, is_reply)
         if lane.plain:
             return (lane.delay(),), "sent"
         if lane.blocked:
@@ -147,7 +147,7 @@ class Outbox:
         if random is None:
             random = self._random[target] = Random(f"{self._seed}/link/{self._source}>{target}")
         lane = _Lane(link or Link(), latency or Constant(0.0), random, "" if link is None else blocked)
-        self._lanes[target, method, is_reply] = lane
+        self.lanes[target, method, is_reply] = lane
         return lane
 
 

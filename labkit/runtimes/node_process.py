@@ -104,8 +104,8 @@ class _NodeProcess:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def serve(self, work: Coroutine[Any, Any, Any], finish: Callable[[Any, BaseException | None], None]) -> None:
-        start_eagerly(self._loop, self.create_task, work, finish)
+    def serve(self, work: Coroutine[Any, Any, Any], finish: Callable[..., None], message: WireMessage) -> None:
+        start_eagerly(self._loop, self.create_task, work, finish, message)
 
     def deliver(self, message: WireMessage, delay_us: int, record: Any) -> None:
         if message[2] == self._life.name:

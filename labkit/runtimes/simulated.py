@@ -119,7 +119,7 @@ class _Simulation:
         progress: Callable[[int], None] | None,
         check_interruption: Callable[[], None],
     ):
-        self.loop = SimulatedLoop()
+        self.loop = SimulatedLoop(self._arrive)
         self._check_interruption = check_interruption
         self._environment = self.loop.environment
         self._cluster = cluster
@@ -161,11 +161,12 @@ class _Simulation:
     def deliver(self, message: WireMessage, delay_us: int, record: list[Message] | None) -> None:
         if not cannot_change(message[5]):
             message = (*message[:5], snapshot(message[5]))
-        arrival = partial(self._arrive, message, record.pop() if record else None)
-        environment = self._environment  # schedule_us, written out: this runs for every message
+        # schedule_us, written out: this runs for every message. A bare tuple is what the loop takes to `_arrive`.
+        environment = self._environment
+        arrival = partial(self._arrive, message, record.pop()) if record else message
         heappush(environment._queue, (environment._now + delay_us, NORMAL, next(environment._eid), arrival))
 
-    def _arrive(self, message: WireMessage, row: Message | None) -> None:
+    def _arrive(self, message: WireMessage, row: Message | None = None) -> None:
         host, life = self._places[message[2]]
         if not life.alive:
             if row is not None:

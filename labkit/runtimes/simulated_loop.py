@@ -90,9 +90,13 @@ class _Task(_Numbered, asyncio.Task):
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
-    """Runs coroutines in virtual time; one object, one run."""
+    """Runs coroutines in virtual time; one object, one run.
 
-    def __init__(self) -> None:
+    Entries of SimPy's queue are events of SimPy's own, functions to call, or tuples, which go to `arrive`.
+    """
+
+    def __init__(self, arrive: Callable[[tuple], None] | None = None) -> None:
+        self._arrive = arrive
         self.environment = simpy.Environment(0)
         self.numbers = 0
         self.errors: list[BaseException] = []
@@ -198,20 +202,24 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def _run_some(self, limit_us: int) -> bool:
         # Some thousand events; False when there is nothing more to do, or no leave to do it.
-        environment, ready = self.environment, self._ready
+        environment, ready, arrive = self.environment, self._ready, self._arrive
         queue = environment._queue
         for _ in range(EVENTS_AT_A_TIME):
             if ready:
                 self._run_ready()
             if self._stopped or not queue or queue[0][0] > limit_us:
                 return False
-            # Our own entries are plain functions, without the callbacks and values of a SimPy event; what node
-            # code makes with SimPy itself takes SimPy's own way.
-            if isinstance(queue[0][3], Event):
+            # Our own entries are messages and plain functions, without the callbacks and values of a SimPy event;
+            # what node code makes with SimPy itself takes SimPy's own way.
+            entry = queue[0][3]
+            if type(entry) is tuple:
+                environment._now = heappop(queue)[0]
+                arrive(entry)
+            elif isinstance(entry, Event):
                 environment.step()
             else:
-                environment._now, _, _, run = heappop(queue)
-                run()
+                environment._now = heappop(queue)[0]
+                entry()
         return True
 
     def _run_ready(self) -> None:
