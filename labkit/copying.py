@@ -20,17 +20,13 @@ def snapshot(value: Any) -> Any:
 
 def cannot_change(value: Any) -> bool:
     """Whether `value` is made of nothing but types that cannot change."""
-    if type(value) in IMMUTABLE:
-        return True
-    if not isinstance(value, tuple):
-        return False
-    # Loops, not all(...), and two levels written out: this runs for every message.
+    if type(value) is not tuple:
+        return type(value) in IMMUTABLE or (isinstance(value, tuple) and all(map(cannot_change, value)))
     for part in value:
         kind = type(part)
-        if kind is tuple:
-            for inner in part:
-                if type(inner) not in IMMUTABLE and not cannot_change(inner):
-                    return False
-        elif kind not in IMMUTABLE and not cannot_change(part):
+        # A flat tuple within is checked without a step of Python for each part: this runs for every message.
+        if kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, part))):
+            continue
+        if not cannot_change(part):
             return False
     return True

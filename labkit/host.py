@@ -64,7 +64,7 @@ class Carrier(Protocol):
         """Call `callback` at a true time."""
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a task that belongs to the node."""
+        """Start a task that belongs to the node, and keep it: asyncio itself holds tasks only weakly."""
 
     def serve(
         self,
@@ -111,7 +111,6 @@ class Host:
         self._early: list[WireMessage] | None = []
         self._operations = 0
         self.messages_sent = 0
-        self._tasks: dict[asyncio.Task[Any], None] = {}
         self.node = node = spec.node_class(**spec.parameters)
         node.name, node.disk, node._host = spec.name, disk, self
         node.clock = PhysicalClock(carrier.now_us, spec.clock, spec.name)
@@ -193,11 +192,8 @@ class Host:
             self._serve(work, self._answer, message)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a task of the node's own and keep it: asyncio itself holds tasks only weakly."""
-        task = self._carrier.create_task(self._watched(work))
-        self._tasks[task] = None
-        task.add_done_callback(self._forget)
-        return task
+        """Start a task of the node's own."""
+        return self._carrier.create_task(self._watched(work))
 
     def apply(self, fault: Fault) -> None:
         """Let a fault of the network, or of this node's clock, take effect; `fault.at` is when it happened."""
@@ -250,16 +246,13 @@ class Host:
         except Exception as unsendable:
             self._carrier.failed(unsendable)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(task, None)
-        if not task.cancelled():
-            task.exception()  # reported by _watched already; asking keeps asyncio from complaining once more
-
     async def _watched(self, work: Coroutine[Any, Any, Any]) -> Any:
         try:
             return await work
         except Exception as error:
             self._carrier.failed(error)
+            # Asking for the error keeps asyncio from complaining about it once more.
+            asyncio.current_task().add_done_callback(asyncio.Task.exception)
             raise
 
     def _new_lane(self, timeout: float) -> _Lane:

@@ -132,7 +132,7 @@ class Peer:
 
         def call(*args: Any, timeout: float | None = None, **kwargs: Any) -> Call:
             # Binding takes as long as sending, and depends on the shape of the arguments alone: do it once a shape.
-            shape = (len(args), *kwargs)
+            shape = (len(args), *kwargs) if kwargs else len(args)
             if shape not in shapes:
                 signature.bind(None, *args, **kwargs)
                 shapes.add(shape)

@@ -12,6 +12,9 @@ from typing import Any
 
 from labkit.node import Node
 
+FEW = 1000
+"""Tasks that may be kept after they have ended."""
+
 Action = Callable[[int], Coroutine[Any, Any, None]]
 
 
@@ -22,13 +25,15 @@ async def open_loop(node: Node, action: Action, *, rate: float, count: int) -> N
     """
     loop = asyncio.get_running_loop()
     due = loop.time()
-    under_way: dict[asyncio.Task[None], None] = {}
+    under_way: list[asyncio.Task[None]] = []
+    room = FEW
     for index in range(count):
         due += node.random.expovariate(rate)
         await asyncio.sleep(due - loop.time())
-        task = node.spawn(action(index))
-        under_way[task] = None
-        task.add_done_callback(under_way.pop)
+        under_way.append(node.spawn(action(index)))
+        if len(under_way) > room:  # now and then: a callback for each would take as long as the action itself
+            under_way = [task for task in under_way if not task.done()]
+            room = 2 * len(under_way) + FEW
     await asyncio.gather(*under_way)
 
 

@@ -268,7 +268,7 @@ class _Simulation:
         self._recorder.close()
         for place in self._all_places:
             place.life.alive = False
-            for task in list(place.life.tasks):
+            for task in place.life.tasks():
                 task._log_destroy_pending = False
                 with suppress(RuntimeError):
                     task.get_coro().close()

@@ -24,6 +24,9 @@ Callback = Callable[..., object]
 SAME_INSTANT_LIMIT = 1_000_000
 """Steps at one instant of virtual time after which a run is taken to be stuck."""
 
+FEW = 1000
+"""Tasks that may be kept after they have ended."""
+
 EVENTS_AT_A_TIME = 4096
 """How many events run between two looks at whether somebody wants the run to stop."""
 
@@ -36,9 +39,21 @@ class Incarnation:
         self.alive = True
         self.paused = False
         self.backlog: list[Callable[[], object]] = []
-        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._room = FEW
         self.context = copy_context()
         self.context.run(_INCARNATION.set, self)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Keep a task for as long as it runs: asyncio holds tasks only weakly."""
+        self._tasks.append(task)
+        if len(self._tasks) > self._room:  # now and then: a callback for each would cost each a step of the loop
+            self._tasks = self.tasks()
+            self._room = 2 * len(self._tasks) + FEW
+
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Those that have not ended, in the order in which they began."""
+        return [task for task in self._tasks if not task.done()]
 
 
 _INCARNATION: ContextVar[Incarnation | None] = ContextVar("incarnation", default=None)
@@ -155,8 +170,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             task.set_name(name)
         owner = (context or copy_context()).get(_INCARNATION)
         if owner is not None:
-            owner.tasks[task] = None
-            task.add_done_callback(owner.tasks.pop, context=owner.context)
+            owner.keep(task)
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
