@@ -22,6 +22,8 @@ from labkit.results import Measure, Result, Verdict
 RESERVED = frozenset({"runtime", "seed", "trace", "progress", "observe", "experiment"})
 """Names that `run` takes for itself, so no dial can have them."""
 
+Expected = Callable[[Mapping[str, Any]], float | None]
+
 _registry: dict[str, Experiment] = {}
 
 
@@ -66,6 +68,15 @@ def require(condition: bool, name: str, value: object, allowed: str) -> None:
         raise BadInput(f"{name} is {value!r}: it must be {allowed}")
 
 
+@dataclass(frozen=True)
+class Law:
+    """What a measure should be, by theory, for an experiment's settings; None where the law does not apply."""
+
+    measure: str
+    label: str
+    expected: Expected
+
+
 @dataclass
 class Experiment:
     """A named experiment: its dials, how to build its cluster, and how to measure and judge a run of it."""
@@ -78,6 +89,8 @@ class Experiment:
     build: Callable[..., None]
     _measure: Callable[[Result], Iterable[Measure]] | None = field(default=None, repr=False)
     _verify: Callable[[Result], Iterable[Verdict]] | None = field(default=None, repr=False)
+    _size: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = field(default=None, repr=False)
+    laws: dict[str, Law] = field(default_factory=dict, repr=False)
 
     def measure(self, function: Callable[[Result], Iterable[Measure]]) -> Callable[[Result], Iterable[Measure]]:
         """Decorator: `function` yields the measures of a result."""
@@ -88,6 +101,27 @@ class Experiment:
         """Decorator: `function` yields what the checkers say of a result."""
         self._verify = function
         return function
+
+    def law(self, measure: str, label: str) -> Callable[[Expected], Expected]:
+        """Decorator: `function` gives what `measure` should be, from all dials' values; None where it cannot tell."""
+
+        def register(function: Expected) -> Expected:
+            self.laws[measure] = Law(measure, label, function)
+            return function
+
+        return register
+
+    def size(self, function: Callable[[Mapping[str, Any]], Mapping[str, float]]) -> Callable[..., Any]:
+        """Decorator: `function` estimates how many events a run has, split up by the dial that they come from.
+
+        Right within a factor of two or so: a live figure asks before it runs in a reader's browser.
+        """
+        self._size = function
+        return function
+
+    def expected_events(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """About how many events a run with these settings has, by the dial to turn for fewer; empty if unknown."""
+        return dict(self._size(values)) if self._size is not None else {}
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All dials' values; raises `BadInput` for one that is not allowed."""

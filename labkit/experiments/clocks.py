@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from labkit.checkers.staleness import fresh_reads, judge_reads
 from labkit.clocks import ClockError
@@ -13,7 +14,7 @@ from labkit.history import Operation
 from labkit.lab import Lab, experiment, require
 from labkit.latency import Constant, Exponential, Latency
 from labkit.network import Link, Network
-from labkit.protocols.clocks import StampingServer, TimeServer
+from labkit.protocols.clocks import NTP_SAMPLES, StampingServer, TimeServer
 from labkit.protocols.quorums import Replica
 from labkit.results import Measure, Result, Verdict, percentile, share
 from labkit.workload import open_loop
@@ -137,6 +138,27 @@ def inversion_probability(offset: float, rate: float) -> float:
     whose clock is behind; of these, inverted are those that follow the other's last within `offset` seconds.
     """
     return -math.expm1(-rate * offset) / 2
+
+
+@clocks.law(measure="wrongly_ordered", label="(1 − exp(−rate · offset)) / 2")
+def expected_inversions(values: Mapping[str, Any]) -> float | None:
+    """The law of `inversion_probability`, for two unsynchronised servers whose writes take no time."""
+    exact = values["servers"] == 2 and values["synchronisation"] == "none" and not values["commit_wait"]
+    if not exact or values["delay"] or values["drift_ppm"] or values["loss"]:
+        return None
+    return inversion_probability(values["offset"], values["rate"])
+
+
+@clocks.size
+def size(values: Mapping[str, Any]) -> dict[str, float]:
+    """Each write is followed by a read; each is invoked, sent, received, answered, and returns."""
+    events = {"writes": 12.0 * values["servers"] * values["writes"]}
+    if values["synchronisation"] != "none":
+        exchanges = NTP_SAMPLES if values["synchronisation"] == "ntp" else 1
+        lasts = values["writes"] / values["rate"]
+        times = lasts / (values["interval"] + 2 * exchanges * values["delay"]) + 1
+        events["interval"] = values["servers"] * times * (4 * exchanges + 1)
+    return events
 
 
 def _latency(mean: float, minimum: float, factor: float) -> Latency:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from labkit.checkers.exclusion import one_holder, overlaps, tenures
 from labkit.clocks import ClockError
@@ -76,3 +77,12 @@ def overlap_seconds(lease: float, drift_ppm: float, margin: float) -> float:
     The server ends it after lease / (1 + drift) true seconds, the holder after lease · (1 − margin), delays aside.
     """
     return lease * (1 - margin) - lease / (1 + drift_ppm / 1e6) if math.isfinite(lease) else math.nan
+
+
+@leases.size
+def size(values: Mapping[str, Any]) -> dict[str, float]:
+    """The holder writes once in `work` and a round trip; the others ask again, on average twice as often."""
+    lasts = values["duration"] + values["lease"]
+    writes = 6 * lasts / (values["work"] + 0.002)
+    asking = 4 * (values["holders"] - 1) * lasts / (values["work"] / 2 + 0.002)
+    return {"duration": writes + asking}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 from labkit.checkers.staleness import fresh_reads, judge_reads
 from labkit.clocks import ClockError
@@ -134,7 +135,9 @@ def measures(result: Result) -> Iterator[Measure]:
     for function in ("read", "write"):
         operations = [operation for operation in result.operations if operation.function == function]
         answered = sum(operation.ok for operation in operations)
-        yield Measure(f"{function}_availability", share(answered, len(operations)), "", f"{function}s that succeeded")
+        yield Measure(
+            f"{function}_availability", share(answered, len(operations)), "", f"share of {function}s that succeeded"
+        )
         latencies = result.latencies(function)
         for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)):
             what = f"{level:.1%} of {function}s took at most this"
@@ -157,6 +160,31 @@ def miss_probability(replicas: int, read_quorum: int, write_quorum: int) -> floa
 def quorum_availability(replicas: int, quorum: int, up: float) -> float:
     """P(at least `quorum` of `replicas` are up), each independently with probability `up`."""
     return sum(comb(replicas, k) * up**k * (1 - up) ** (replicas - k) for k in range(quorum, replicas + 1))
+
+
+@quorums.law(measure="stale_reads", label="C(N−W, R) / C(N, R)")
+def expected_stale_reads(values: Mapping[str, Any]) -> float | None:
+    """The law of `miss_probability`, for requests that go to a random quorum only, and a key of its own each."""
+    exact = values["contact"] == "quorum" and not values["keys"] and not values["sloppy"]
+    if not exact or values["availability"] < 1 or values["partition"] or values["kill_after"]:
+        return None
+    return miss_probability(values["replicas"], values["read_quorum"], values["write_quorum"])
+
+
+@quorums.size
+def size(values: Mapping[str, Any]) -> dict[str, float]:
+    """Requests and replies of a write and a read; what stand-ins do by the clock, and nodes that come and go."""
+    asked = [values["replicas"]] * 2
+    if values["contact"] == "quorum":
+        asked = [values["read_quorum"], values["write_quorum"]]
+    lasts = values["pairs"] / values["clients"] / values["rate"]
+    events = {"pairs": values["pairs"] * (4.0 + 4 * sum(asked))}
+    if values["sloppy"]:
+        events["rate"] = values["replicas"] * lasts / 0.05
+    if values["availability"] < 1:
+        mean_cycle = values["mean_outage"] / (1 - values["availability"])
+        events["mean_outage"] = 2 * values["replicas"] * (1.5 * lasts + 10) / mean_cycle
+    return events
 
 
 def _latency(shape: str, mean: float) -> Latency:

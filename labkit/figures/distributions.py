@@ -14,9 +14,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from labkit.figures.drawing import Drawing, caption, headline, key
 from labkit.figures.style import LAW_LINE, series, styled, theme
-from labkit.figures.wording import RUNTIMES, count, differences, duration, listed, provenance, sentence
 from labkit.results import Result, percentile
 from labkit.statistics import ks_by_chance, widest_gap
+from labkit.wording import RUNTIMES, count, differences, duration, listed, provenance, sentence
 
 SHARES = (0, 0.25, 0.5, 0.75, 0.99)
 MARKED = (0.5, 0.99)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from labkit.figures.labels import Box, Ruler
-from labkit.figures.scenes import Scene, operation_label, outage_met, owner, stopped
 from labkit.history import Message, Operation
+from labkit.scenes import Scene, operation_label, outage_met, owner, stopped
 
 BAR = 0.1
 BAR_WITH_LABEL = 0.37

@@ -14,10 +14,9 @@ from labkit.faults import FaultWindow
 from labkit.figures.drawing import SMALL, key
 from labkit.figures.labels import Box, Places, Ruler
 from labkit.figures.lanes import STRIP_ROW, Arrow, Sheet, is_below
-from labkit.figures.scenes import FATES, instant_label, note_label
 from labkit.figures.style import HATCHES, series, theme
-from labkit.figures.timeline import fault_label
 from labkit.history import Note
+from labkit.scenes import FATES, fault_label, instant_label, note_label
 
 SECONDS_FROM_US = 10_000_000
 """A scene that ends so late has its axis in seconds, an earlier one in milliseconds."""

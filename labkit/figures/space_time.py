@@ -17,10 +17,10 @@ from labkit.figures.marks import (
     draw_strip,
     label_arrows,
 )
-from labkit.figures.scenes import choose_scene, in_words
 from labkit.figures.style import styled
-from labkit.figures.wording import count, provenance, words
 from labkit.results import Result
+from labkit.scenes import check_number, choose_scene, in_words
+from labkit.wording import count, provenance, words
 
 RIGHT_MARGIN = 0.22
 TITLE_HEIGHT = 0.34
@@ -46,6 +46,7 @@ def space_time(
     `BadInput` if more than 400 messages would be drawn. A node's messages to itself are left out.
     """
     scene = choose_scene(result, begin, end, nodes, methods)
+    check_number(scene)
     cuts = [window for window in scene.windows if window.kind in ("partition", "hold")]
     figure = Drawing(height=1.0, layout="none")
     ruler = Ruler(figure.canvas)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from matplotlib import rc_context
+
+from labkit.palette import DARK, LIGHT, Theme
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,45 +31,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 HATCHES = {"crash": "////", "pause": "....", "partition": "\\\\\\\\", "hold": "----"}
 LAW_LINE = (0, (3, 2))
 
-
-@dataclass(frozen=True)
-class Theme:
-    """The colours of a figure. `series` stay apart for the colour-blind, and stand 3:1 or more off the background."""
-
-    name: str
-    background: str
-    text: str
-    muted: str
-    grid: str
-    shade: str
-    hatch: str
-    bad: str
-    series: tuple[str, ...]
-
-
-# Okabe and Ito, Color Universal Design (2008), with those darkened that would fade on white.
-LIGHT = Theme(
-    name="light",
-    background="#ffffff",
-    text="#1b1f24",
-    muted="#59616b",
-    grid="#e2e5e9",
-    shade="#fbe6d4",
-    hatch="#d9a273",
-    bad="#b3261e",
-    series=("#0072b2", "#d55e00", "#00845f", "#ad5184", "#946300", "#3f474f"),
-)
-DARK = Theme(
-    name="dark",
-    background="#17191d",
-    text="#e9ebee",
-    muted="#a6adb6",
-    grid="#33383f",
-    shade="#40301f",
-    hatch="#8f6a43",
-    bad="#ff8a80",
-    series=("#56b4e9", "#e69f00", "#2fc299", "#dd93ba", "#f0e442", "#d5dae0"),
-)
 
 _theme = LIGHT
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from labkit.figures.drawing import Drawing, caption, headline, key
 from labkit.figures.style import LAW_LINE, series, styled, theme
-from labkit.figures.wording import count, listed, sentence, setting, words
+from labkit.wording import count, listed, sentence, setting, words
 
 Law = Callable[..., float]
 DECADES_FOR_LOG = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,18 +11,13 @@ from matplotlib.lines import Line2D
 from labkit.faults import FaultWindow
 from labkit.figures.drawing import SMALL, Drawing, caption, headline, key
 from labkit.figures.style import HATCHES, series, styled, theme
-from labkit.figures.wording import count, duration, listed, provenance, sentence, shortened
 from labkit.history import Operation
 from labkit.results import Result, percentile
+from labkit.scenes import MOST_ROWS, bin_width, fault_label, fault_rows
+from labkit.wording import count, duration, listed, provenance, sentence
 
 OUTCOMES = ("ok", "fail", "unknown")
 LEVELS = {"median": 0.5, "p95": 0.95}
-FEWEST_BINS, ENOUGH_BINS = 8, 40
-OPERATIONS_A_BIN = 10
-MOST_ROWS = 6
-"""So many nodes, or groups of them, get a row of faults each; further ones share the last row."""
-
-LONGEST_LABEL = 34
 LONGEST_ROW_NAME = 17
 """Longer ones would take their width from the panels; they stand beside their bars."""
 
@@ -57,41 +51,10 @@ def time_series(result: Result, function: str | None = None) -> Drawing:
     return figure
 
 
-def bin_width(length: float, operations: int) -> float:
-    """A round width, in seconds, that makes 40 to 100 bins of `length`, or fewer if they would be all but empty."""
-    bins = min(max(operations // OPERATIONS_A_BIN, FEWEST_BINS), ENOUGH_BINS)
-    if length <= 0:
-        return 1.0
-    power = 10 ** math.floor(math.log10(length / bins))
-    return max(power * step for step in (1, 2, 5) if power * step <= length / bins)
-
-
 def _edges(length: float, width: float) -> np.ndarray:
     # The last bin ends where the run does; a stump of a bin would make a rate of one operation.
     whole = np.arange(max(round(length / width), 1)) * width
     return np.append(whole, max(length, width))
-
-
-def fault_rows(windows: Sequence[FaultWindow]) -> dict[str, list[FaultWindow]]:
-    """The windows in rows of their own by what happened to whom; whatever is too many shares the last row."""
-    rows: dict[str, list[FaultWindow]] = {}
-    for window in windows:
-        rows.setdefault(fault_label(window), []).append(window)
-    if len(rows) <= MOST_ROWS:
-        return rows
-    labels = list(rows)
-    kept, rest = labels[: MOST_ROWS - 1], labels[MOST_ROWS - 1 :]
-    together = [window for label in rest for window in rows[label]]
-    return {label: rows[label] for label in kept} | {f"and of {len(rest)} others": together}
-
-
-def fault_label(window: FaultWindow) -> str:
-    """What happened to whom, in a few words."""
-    if not window.others:
-        return shortened(f"{window.kind} {', '.join(window.nodes)}", LONGEST_LABEL)
-    sides = [side[0] if len(side) == 1 else f"{len(side)} nodes" for side in (window.nodes, window.others)]
-    fits = f"{window.kind} {', '.join(window.nodes)} | {sides[1]}"
-    return fits if len(fits) <= LONGEST_LABEL else f"{window.kind} {sides[0]} | {sides[1]}"
 
 
 def _draw_faults(axes: Axes, rows: dict[str, list[FaultWindow]], scale: float) -> None:

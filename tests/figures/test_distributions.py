@@ -7,10 +7,10 @@ import pytest
 
 from labkit import run
 from labkit.figures import latency_distribution, measured_over_simulated
-from labkit.figures.wording import duration
 from labkit.history import Operation, Recording
 from labkit.results import Result, percentile
 from labkit.statistics import ks_distance
+from labkit.wording import duration
 from tests.figures.legibility import assert_legible
 
 

@@ -13,10 +13,9 @@ from labkit.clocks import Timestamp
 from labkit.errors import BadInput
 from labkit.faults import Fault
 from labkit.figures import space_time
-from labkit.figures.scenes import choose_scene, in_lanes, nodes_of, operation_label
-from labkit.figures.timeline import fault_label
 from labkit.history import Message, Note, Operation, Recording
 from labkit.results import Result
+from labkit.scenes import choose_scene, fault_label, in_lanes, nodes_of, operation_label
 from tests.figures.legibility import assert_legible
 
 NODES = ["client-1", "replica-1", "replica-2"]

@@ -73,6 +73,6 @@ def test_a_drawing_shows_itself_once_and_in_words(quorum_run):
 
 
 def test_labkit_needs_no_matplotlib_until_it_draws():
-    program = "import sys, labkit, labkit.explore; print({'matplotlib', 'ipywidgets', 'numpy'} & set(sys.modules))"
+    program = "import sys, labkit, labkit.live; print({'matplotlib', 'ipywidgets', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "set()"

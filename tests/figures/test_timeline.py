@@ -10,9 +10,9 @@ from matplotlib.patches import Rectangle, StepPatch
 
 from labkit.faults import FaultWindow
 from labkit.figures import time_series
-from labkit.figures.timeline import MOST_ROWS, bin_width, fault_label, fault_rows
 from labkit.history import Recording
 from labkit.results import Result
+from labkit.scenes import MOST_ROWS, bin_width, fault_label, fault_rows
 from tests.figures.legibility import assert_legible
 
 

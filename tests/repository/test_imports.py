@@ -18,7 +18,7 @@ class Nothing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Nothing())
-for name in ("checkers", "experiments", "patterns", "protocols"):
+for name in ("checkers", "experiments", "live", "patterns", "protocols"):
     try:
         package = importlib.import_module(f"labkit.{name}")
     except ModuleNotFoundError as error:
@@ -28,6 +28,8 @@ for name in ("checkers", "experiments", "patterns", "protocols"):
     for module in pkgutil.walk_packages(package.__path__, f"labkit.{name}."):
         importlib.import_module(module.name)
 importlib.import_module("labkit.runtimes.simulated")
+figure = importlib.import_module("labkit.live").live("quorums", ["read_quorum"], pairs=5)
+assert "text/html" in figure._repr_mimebundle_()
 print(sorted(name for name in sys.modules if name.startswith("labkit.")))
 """
 

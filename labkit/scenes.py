@@ -1,7 +1,11 @@
-"""What of a run a space-time diagram shows: some nodes, some of their messages, for some time."""
+"""What of a run a space-time diagram shows: some nodes, some of their messages, for some time.
+
+Both diagrams begin here, the one on paper and the live one, which runs where there is no matplotlib.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,15 +14,21 @@ from typing import Any
 from labkit.clocks import Timestamp
 from labkit.errors import BadInput
 from labkit.faults import Fault, FaultWindow
-from labkit.figures.wording import count, duration, listed, sentence, shortened
 from labkit.history import Message, Note, Operation
 from labkit.results import Result
+from labkit.wording import count, duration, listed, sentence, shortened
 
 MOST_MESSAGES = 400
 LONGEST_VALUE = 16
 LONGEST_NOTE = 30
 MOST_TOLD = 6
 FATES = {"lost": "lost", "partitioned": "cut off", "held": "held back", "undelivered": "not delivered"}
+LONGEST_LABEL = 34
+MOST_ROWS = 6
+"""So many nodes, or groups of them, get a row of faults each; further ones share the last row."""
+
+FEWEST_BINS, ENOUGH_BINS = 8, 40
+OPERATIONS_A_BIN = 10
 OF_ONE_INSTANT = ("clock step", "clock drift")
 
 
@@ -44,7 +54,7 @@ def choose_scene(
     nodes: Sequence[str] | None,
     methods: Collection[str] | None,
 ) -> Scene:
-    """The scene asked for; raises `BadInput` if it is empty, or holds too many messages to be read."""
+    """The scene asked for; raises `BadInput` if it is empty. How much is too much, each diagram says itself."""
     if result.recording.messages_sent and not result.messages:
         raise BadInput("the run kept no messages: space_time needs one that was made with trace=True")
     present = nodes_of(result)
@@ -65,7 +75,6 @@ def choose_scene(
     notes = [note for note in result.notes if note.node in chosen]
     begin_us, end_us = _span(result, begin, end, [*travels, *operations, *notes])
     travels = [message for message in travels if message.sent_us <= end_us and _gone_us(message) >= begin_us]
-    _check_number(travels, begin_us)
     return Scene(
         begin_us,
         end_us,
@@ -80,6 +89,19 @@ def choose_scene(
             for fault in result.faults
             if fault.kind in OF_ONE_INSTANT and begin_us <= fault.at * 1e6 <= end_us and fault.nodes[0] in chosen
         ],
+    )
+
+
+def check_number(scene: Scene) -> None:
+    """Raise `BadInput` if the scene holds too many messages to be read, with a shorter one proposed."""
+    messages = scene.messages
+    if len(messages) <= MOST_MESSAGES:
+        return
+    # Half of what is allowed still makes a dense picture, so the end proposed is a good one.
+    proposed = sorted(message.sent_us for message in messages)[MOST_MESSAGES // 4] / 1e6
+    raise BadInput(
+        f"space_time would draw {len(messages):,} messages, more than {MOST_MESSAGES}: narrow it with begin and end "
+        f"(say begin={scene.begin_us / 1e6:g}, end={proposed:g} seconds), nodes or methods"
     )
 
 
@@ -155,6 +177,37 @@ def instant_label(fault: Fault) -> str:
     return f"clock {fault.amount:+g} s" if fault.kind == "clock step" else f"drift {fault.amount:+g} ppm"
 
 
+def fault_rows(windows: Sequence[FaultWindow]) -> dict[str, list[FaultWindow]]:
+    """The windows in rows of their own by what happened to whom; whatever is too many shares the last row."""
+    rows: dict[str, list[FaultWindow]] = {}
+    for window in windows:
+        rows.setdefault(fault_label(window), []).append(window)
+    if len(rows) <= MOST_ROWS:
+        return rows
+    labels = list(rows)
+    kept, rest = labels[: MOST_ROWS - 1], labels[MOST_ROWS - 1 :]
+    together = [window for label in rest for window in rows[label]]
+    return {label: rows[label] for label in kept} | {f"and of {len(rest)} others": together}
+
+
+def fault_label(window: FaultWindow) -> str:
+    """What happened to whom, in a few words."""
+    if not window.others:
+        return shortened(f"{window.kind} {', '.join(window.nodes)}", LONGEST_LABEL)
+    sides = [side[0] if len(side) == 1 else f"{len(side)} nodes" for side in (window.nodes, window.others)]
+    fits = f"{window.kind} {', '.join(window.nodes)} | {sides[1]}"
+    return fits if len(fits) <= LONGEST_LABEL else f"{window.kind} {sides[0]} | {sides[1]}"
+
+
+def bin_width(length: float, operations: int) -> float:
+    """A round width, in seconds, that makes 40 to 100 bins of `length`, or fewer if they would be all but empty."""
+    bins = min(max(operations // OPERATIONS_A_BIN, FEWEST_BINS), ENOUGH_BINS)
+    if length <= 0:
+        return 1.0
+    power = 10 ** math.floor(math.log10(length / bins))
+    return max(power * step for step in (1, 2, 5) if power * step <= length / bins)
+
+
 def in_words(scene: Scene) -> str:
     """The scene as plain sentences."""
     length = f"from {duration(scene.begin_us / 1e6)} to {duration(scene.end_us / 1e6)}"
@@ -219,14 +272,3 @@ def _check_names(what: str, chosen: Collection[str], known: Sequence[str]) -> No
     for name in chosen:
         if name not in known:
             raise BadInput(f"{what} names {name!r}: the run has {', '.join(known) or 'none'}")
-
-
-def _check_number(messages: Sequence[Message], begin_us: int) -> None:
-    if len(messages) <= MOST_MESSAGES:
-        return
-    # Half of what is allowed still makes a dense picture, so the end proposed is a good one.
-    proposed = sorted(message.sent_us for message in messages)[MOST_MESSAGES // 4] / 1e6
-    raise BadInput(
-        f"space_time would draw {len(messages):,} messages, more than {MOST_MESSAGES}: narrow it with begin and end "
-        f"(say begin={begin_us / 1e6:g}, end={proposed:g} seconds), nodes or methods"
-    )

@@ -1,0 +1,123 @@
+"""`live`: an experiment's dials as controls beside a picture, one object for JupyterLab and for the built page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from labkit.dials import suggestion
+from labkit.errors import BadInput
+from labkit.lab import Experiment, find
+from labkit.live import markup
+from labkit.live.answering import Answer, canonical, respond
+from labkit.live.controls import control
+from labkit.live.latencies import Latencies
+from labkit.live.pictures import Picture
+from labkit.live.prediction import Prediction
+
+MIME = "application/vnd.labkit.live+json"
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+def live(
+    experiment: str | Experiment,
+    dials: Sequence[str],
+    picture: Picture | None = None,
+    measures: Sequence[str] | None = None,
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    seed: int = 7,
+    real: bool = False,
+    prediction: Prediction | None = None,
+    **values: Any,
+) -> LiveFigure:
+    """A figure whose named dials a reader can move; the last expression of a cell shows it.
+
+    `picture` is what it draws (the latencies by default), `measures` those in its table (all by default), `values`
+    where the named dials begin and what others are set to. `name`, the experiment's by default, must be its own on
+    its page. With `real`, a button in JupyterLab runs the same on real processes and lays that over the
+    simulation. A `prediction` is drawn against the result. Runs once; raises `BadInput` for what is not allowed.
+    """
+    chosen = experiment if isinstance(experiment, Experiment) else find(experiment)
+    for dial in dials:
+        if dial not in chosen.dials:
+            raise BadInput(f"dials names {dial!r}: {suggestion(dial, chosen.dials)}")
+    called = chosen.name if name is None else name
+    if not NAME.fullmatch(called):
+        raise BadInput(f"name is {called!r}: it must be of small letters, digits, - and _, and begin with a letter")
+    drawing = Latencies() if picture is None else picture
+    return LiveFigure(chosen, dials, drawing, measures, called, title or chosen.title, seed, real, prediction, values)
+
+
+class LiveFigure:
+    """What `live` makes; `answer` is the run with which it opens."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        dials: Sequence[str],
+        picture: Picture,
+        measures: Sequence[str] | None,
+        name: str,
+        title: str,
+        seed: int,
+        real: bool,
+        prediction: Prediction | None,
+        values: Mapping[str, Any],
+    ):
+        settings = experiment.settings(values)
+        self.name, self.title = name, title
+        self._head = {"name": name, "title": title, "experiment": experiment.name, "seed": seed, "real": bool(real)}
+        self._controls = [control(dial, experiment.dials[dial], settings[dial]) for dial in dict.fromkeys(dials)]
+        self._fixed = {dial: settings[dial] for dial in values if dial not in dials}
+        self._picture = json.loads(canonical({"name": picture.name, "options": picture.options}))
+        self._measures = None if measures is None else list(measures)
+        self._prediction = prediction
+        self._widget: Any = None
+        self.answer: Answer = respond(self.request())
+
+    def request(self) -> dict[str, Any]:
+        """The request of the run with which the figure opens."""
+        return {
+            "experiment": self._head["experiment"],
+            "seed": self._head["seed"],
+            "parameters": self._fixed | {entry["name"]: entry["value"] for entry in self._controls},
+            "picture": self._picture,
+            "measures": self._measures,
+        }
+
+    def description(self) -> dict[str, Any]:
+        """All that a page needs to draw the figure and to ask for further runs, as JSON data."""
+        described = {
+            **self._head,
+            "controls": self._controls,
+            "fixed": self._fixed,
+            "picture": self._picture,
+            "measures": self._measures,
+            "initial": self.answer,
+            "nearby": [],  # filled in by the book's build
+            "prediction": None if self._prediction is None else {"key": self._prediction.key},
+        }
+        return json.loads(canonical(described))
+
+    def html(self) -> str:
+        """The figure's numbers and words, readable without any script."""
+        caption = markup.element("figcaption", markup.element("b", escape(self.title)))
+        inner = caption + markup.answered(self.answer)
+        return markup.element("figure", inner, class_="labkit-live", data_labkit_live=self.name)
+
+    def __str__(self) -> str:
+        return f"{self.title}. {self.answer['picture']['text']}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle = {MIME: self.description(), "text/html": self.html(), "text/plain": str(self)}
+        from labkit.live import widget
+
+        if self._widget is None:
+            # One for the figure however often it is shown, so that all its views agree.
+            self._widget = widget.figure_widget(self.description())
+        return bundle | widget.view(self._widget)

@@ -1,0 +1,220 @@
+"""Who sent what to whom, and when: the data of the space-time diagram that a page plays step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.checkers import staleness
+from labkit.clocks import Timestamp
+from labkit.errors import BadInput
+from labkit.history import Message, Operation
+from labkit.lab import Experiment
+from labkit.live.controls import said
+from labkit.live.latencies import Latencies
+from labkit.live.pictures import MOST_ROWS, Drawn, Picture, picture, texts_option
+from labkit.results import Result, Verdict
+from labkit.scenes import (
+    Scene,
+    choose_scene,
+    in_words,
+    instant_label,
+    note_label,
+    operation_label,
+    owner,
+    stopped,
+)  # fmt: skip
+from labkit.wording import count, sentence, words
+
+MOST_MESSAGES = 120
+"""More arrows than this are no longer told apart on a page."""
+
+IN_SECONDS_FROM_US = 10_000_000
+ROLES = {
+    staleness.PROPERTY: (
+        "the read returned this write",
+        "acknowledged before the read began, and missed by it",
+        "began after the other write was acknowledged, and did not see it",
+    )
+}
+"""What each operation of a counterexample did, by property; from the last one back, as the first may be missing."""
+
+MISSED = "missed a write"
+"""How the explanation of a counterexample ends that has these roles."""
+
+
+@picture("space_time")
+@dataclass(frozen=True)
+class SpaceTime(Picture):
+    """A run from `begin` to `end` (seconds), with these `nodes` as lanes and these `methods` as arrows."""
+
+    begin: float | None = None
+    end: float | None = None
+    nodes: Sequence[str] | None = None
+    methods: Sequence[str] | None = None
+    traced = True
+
+    def __post_init__(self) -> None:
+        for name in ("begin", "end"):
+            value = getattr(self, name)
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (is_number and 0 <= value < 1e9):
+                raise BadInput(f"{name} is {value!r}: it must be a number of seconds")
+        for name in ("nodes", "methods"):
+            object.__setattr__(self, name, texts_option(name, getattr(self, name)))
+
+    def draw(self, result: Result, others: Sequence[Result], experiment: Experiment) -> Drawn:
+        """The scene as data; raises `BadInput` if it holds more than can be read."""
+        scene = choose_scene(result, self.begin, self.end, self.nodes, self.methods)
+        if len(scene.messages) > MOST_MESSAGES:
+            raise BadInput(_too_many(len(scene.messages), result, experiment))
+        return _Sheet(scene, result).drawn()
+
+    def overlay(self, measured: Result, result: Result, others: Sequence[Result], experiment: Experiment) -> Drawn:
+        """Two runs cannot share their arrows: their latencies are compared instead."""
+        return Latencies().overlay(measured, result, others, experiment)
+
+
+def space_time(
+    begin: float | None = None,
+    end: float | None = None,
+    nodes: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+) -> SpaceTime:
+    """The space-time diagram, for runs of up to 120 messages; operations that a counterexample names are flagged."""
+    return SpaceTime(begin, end, nodes, methods)
+
+
+def _too_many(messages: int, result: Result, experiment: Experiment) -> str:
+    sizes = experiment.expected_events(result.parameters)
+    dial = max(sizes, key=lambda name: sizes[name]) if sizes else ""
+    now = f": lower {dial}, which is {said(experiment.dials[dial], result.parameters[dial])}" if dial else ""
+    return f"the run has {messages:,} messages, more than the {MOST_MESSAGES} that can be told apart{now}"
+
+
+class _Sheet:
+    """One scene in the unit in which it is drawn."""
+
+    def __init__(self, scene: Scene, result: Result):
+        self.scene, self.result = scene, result
+        self.lanes = {name: number for number, name in enumerate(scene.nodes)}
+        self.unit, self.size = ("s", 1e6) if scene.end_us > IN_SECONDS_FROM_US else ("ms", 1e3)
+        self.remarks = {
+            number: remark
+            for verdict in result.verdicts
+            for number, remark in _flagged(verdict, scene.operations).items()
+        }
+
+    def drawn(self) -> Drawn:
+        """The picture."""
+        return {
+            "kind": "space-time",
+            "unit": self.unit,
+            "begin": self._at(self.scene.begin_us),
+            "end": self._at(self.scene.end_us),
+            "lanes": [{"node": name} for name in self.scene.nodes],
+            "messages": [self._message(message) for message in self.scene.messages],
+            "operations": [self._operation(number, entry) for number, entry in enumerate(self.scene.operations)],
+            "notes": self._notes(),
+            "windows": self._windows(),
+            "flagged": sorted(self.remarks),
+            "text": self._text(),
+            "table": self._table(),
+        }
+
+    def _at(self, time_us: float) -> float:
+        return round(time_us / self.size, 3 if self.unit == "ms" else 6)
+
+    def _message(self, message: Message) -> dict[str, Any]:
+        fate = message.fate
+        if message.arrived_us is None and fate in ("sent", "undelivered"):
+            # Still on its way when the run ended, unless its target was down.
+            fate = "undelivered" if stopped(self.scene, message) else "sent"
+        return {
+            "from": self.lanes[message.source],
+            "to": self.lanes[message.target],
+            "sent": self._at(message.sent_us),
+            "arrives": None if message.arrived_us is None else self._at(message.arrived_us),
+            "fate": fate,
+            "reply": message.is_reply,
+            "label": message.method,
+        }
+
+    def _operation(self, number: int, operation: Operation) -> dict[str, Any]:
+        node = owner(operation, self.lanes)
+        return {
+            "lane": self.lanes[node] if node is not None else 0,
+            "begin": self._at(operation.invoked_us),
+            "end": None if operation.returned_us is None else self._at(operation.returned_us),
+            "label": operation_label(operation)[:-2],
+            "outcome": operation.outcome,
+            "remark": "; ".join(filter(None, (self._stamp(operation), self.remarks.get(number, "")))),
+        }
+
+    def _stamp(self, operation: Operation) -> str:
+        stamp = operation.value
+        if not isinstance(stamp, Timestamp) or operation.function != "write":
+            return ""
+        ahead_us = stamp.physical_us - operation.invoked_us
+        wrong = f", {abs(ahead_us) / 1e3:.1f} ms {'ahead of' if ahead_us > 0 else 'behind'} true time"
+        return f"stamped {stamp.physical_us / 1e3:.1f} ms{wrong if ahead_us else ''}"
+
+    def _notes(self) -> list[dict[str, Any]]:
+        notes = [
+            {
+                "lane": self.lanes[note.node],
+                "at": self._at(note.at_us),
+                "label": note_label(note),
+                "clock": self._at(note.clock_us),
+            }
+            for note in self.scene.notes
+        ]
+        for fault in self.scene.instants:
+            at = self._at(fault.at * 1e6)
+            notes.append({"lane": self.lanes[fault.nodes[0]], "at": at, "label": instant_label(fault), "clock": None})
+        return sorted(notes, key=lambda note: note["at"])
+
+    def _windows(self) -> list[dict[str, Any]]:
+        found = []
+        for window in self.scene.windows:
+            begin = max(window.begin * 1e6, self.scene.begin_us)
+            end = min(window.end * 1e6, self.scene.end_us)
+            lanes = [self.lanes[name] for name in window.nodes if name in self.lanes]
+            found.append({"kind": window.kind, "begin": self._at(begin), "end": self._at(end), "lanes": lanes})
+        return found
+
+    def _text(self) -> str:
+        told = [in_words(self.scene)]
+        for number, remark in sorted(self.remarks.items()):
+            operation = self.scene.operations[number]
+            told.append(sentence(f"{operation.process}, {operation_label(operation)[:-2]}: {remark}"))
+        return " ".join(told)
+
+    def _table(self) -> dict[str, Any]:
+        rows = []
+        for number, operation in enumerate(self.scene.operations[:MOST_ROWS]):
+            drawn = self._operation(number, operation)
+            end = "no response" if drawn["end"] is None else f"{drawn['end']:g}"
+            rows.append(
+                [operation.process, drawn["label"], f"{drawn['begin']:g}", end, drawn["outcome"], drawn["remark"]]
+            )
+        left = len(self.scene.operations) - len(rows)
+        if left > 0:
+            rows[-1] = [f"and {count(left + 1, 'further operation')}", "", "", "", "", ""]
+        unit = self.unit
+        return {
+            "head": ["process", "operation", f"begins ({unit})", f"ends ({unit})", "outcome", "remark"],
+            "rows": rows,
+        }
+
+
+def _flagged(verdict: Verdict, operations: Sequence[Operation]) -> dict[int, str]:
+    """Which operations a counterexample names, by their number, and what part each played in it."""
+    # By identity: two operations may be alike in all that they record.
+    numbers = {id(operation): number for number, operation in enumerate(operations)}
+    story = verdict.counterexample
+    roles = ROLES.get(verdict.property, ())[-len(story) :] if verdict.explanation.endswith(MISSED) else ()
+    if len(roles) != len(story):
+        roles = (f"part of the counterexample to {words(verdict.property)!r}",) * len(story)
+    return {numbers[id(entry)]: role for entry, role in zip(story, roles, strict=True) if id(entry) in numbers}

@@ -1,0 +1,281 @@
+"""The object that a cell shows: its description, its HTML without a script, and its widget where there is one."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from labkit import BadInput, MissingComponent, Node, run
+from labkit.lab import _registry, experiment
+from labkit.live import across, latencies, live, predict, widget
+from labkit.live.answering import answer, canonical
+from labkit.live.figure import MIME
+from labkit.live.prediction import MIME as PREDICTION_MIME
+from labkit.results import Measure, Verdict
+
+
+@pytest.fixture
+def bundle(tmp_path, monkeypatch):
+    """A built front end, so that figures have widgets."""
+    (tmp_path / "widget.js").write_text("export default {render() {}}")
+    (tmp_path / "live.css").write_text(".labkit-live {}")
+    (tmp_path / "vega.js").write_text("export const vega = 1")
+    monkeypatch.setattr(widget, "BUILT", tmp_path)
+    pytest.importorskip("anywidget")
+
+
+@pytest.fixture
+def no_bundle(tmp_path, monkeypatch):
+    monkeypatch.setattr(widget, "BUILT", tmp_path)
+
+
+def figure(**changes):
+    dials = ["read_quorum", "sloppy", "contact"]
+    return live("quorums", dials, **({"measures": ["stale_reads"], "pairs": 20, "read_quorum": 2} | changes))
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str):
+        super().__init__()
+        self.names: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.names.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_description_is_the_contracts():
+    made = figure(name="staleness", title="Stale reads", real=True, prediction=predict("guess", "How many?", ["a"]))
+    described = made.description()
+    assert json.loads(canonical(described)) == described
+    assert described["name"] == "staleness" and described["title"] == "Stale reads" and described["real"] is True
+    assert [control["name"] for control in described["controls"]] == ["read_quorum", "sloppy", "contact"]
+    assert [control["kind"] for control in described["controls"]] == ["range", "switch", "choice"]
+    assert described["controls"][0]["value"] == 2 and described["fixed"] == {"pairs": 20}
+    assert described["prediction"] == {"key": "guess"} and described["nearby"] == []
+    assert described["initial"] == json.loads(canonical(answer(described["initial"]["request"])))
+    assert described["initial"]["request"]["parameters"] == {
+        "read_quorum": 2, "sloppy": False, "contact": "all", "pairs": 20
+    }  # fmt: skip
+
+
+def test_names_and_titles_default_to_the_experiments():
+    described = figure().description()
+    assert (described["name"], described["title"], described["seed"]) == ("quorums", "Quorums", 7)
+    assert described["picture"] == {"name": "latencies", "options": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"measures": ["stale"]}, "measures names 'stale'"),
+        ({"pear": 1}, "quorums has no dial 'pear'"),
+        ({"pairs": 0}, "pairs is 0"),
+        ({"read_quorum": 4}, "read_quorum is 4: it must be at most replicas"),
+        ({"name": "Two words"}, "name is 'Two words'"),
+        ({"picture": across("pear", "stale_reads")}, "dial is 'pear'"),
+        ({"pairs": 1_000_000}, "a live figure computes at most"),
+    ],
+)
+def test_an_authors_mistakes_are_raised_at_once(changes, sentence):
+    with pytest.raises(BadInput, match=re.escape(sentence)):
+        figure(**changes)
+    with pytest.raises(BadInput, match="dials names 'replica': did you mean 'replicas'"):
+        live("quorums", ["replica"], pairs=5)
+
+
+def test_figure_reads_without_a_script(no_bundle):
+    made = figure(keys=1, pairs=60, read_quorum=1)
+    shown = made._repr_mimebundle_()
+    assert set(shown) == {MIME, "text/html", "text/plain"}
+    tags = Tags(shown["text/html"])
+    assert tags.names[0] == "figure" and {"table", "details", "figcaption", "pre"} <= set(tags.names)
+    found = made.answer
+    assert found["picture"]["text"] in tags.text and found["caption"] in tags.text
+    assert found["measures"][0]["shown"] in tags.text
+    assert f"{found['verdicts'][0]['property']}: ILLEGAL" in tags.text
+    assert not re.search(r"style=|color|#[0-9a-f]{3}", shown["text/html"])
+    assert shown["text/plain"].startswith("Quorums. Read: half of")
+
+
+HOSTILE = """</script><img src=x onerror="alert('1')">&amp;"""
+
+
+class Idle(Node):
+    """Has nothing to do."""
+
+    async def run(self):
+        pass
+
+
+@pytest.fixture
+def hostile():
+    def build(lab):
+        lab.client("idle", Idle)
+
+    build.__name__ = "hostile"
+    made = experiment(title=HOSTILE, guide="")(build)
+    made.measure(lambda result: [Measure("odd", 1.0, HOSTILE, HOSTILE)])
+    made.verify(lambda result: [Verdict(HOSTILE, "OK", HOSTILE)])
+    yield made
+    del _registry["hostile"]
+
+
+def test_texts_are_escaped(hostile, no_bundle):
+    shown = live("hostile", [], picture=latencies())._repr_mimebundle_()
+    assert "<script" not in shown["text/html"] and "<img" not in shown["text/html"]
+    assert Tags(shown["text/html"]).text.count(HOSTILE) >= 3
+    guess = predict("g", HOSTILE, [HOSTILE])
+    for html in (guess._repr_mimebundle_()["text/html"], guess.against({HOSTILE: 3}).html()):
+        assert "<script" not in html and "<img" not in html and HOSTILE in Tags(html).text
+
+
+def test_a_figure_has_one_widget(bundle):
+    made = figure()
+    views = [made._repr_mimebundle_()[widget.VIEW]["model_id"] for _ in range(2)]
+    assert views[0] == views[1]
+    assert made._widget.description == made.description()
+    assert made._widget._esm.startswith("export default")
+
+
+def test_the_widget_answers(bundle, monkeypatch):
+    made = figure()
+    made._repr_mimebundle_()
+    sent = []
+    monkeypatch.setattr(made._widget, "send", lambda content, buffers=None: sent.append(content))
+    made._widget._handle_custom_msg({"id": 1, "kind": "answer", "request": made.request()}, [])
+    assert sent == [{"id": 1, "answer": canonical(made.answer)}]
+
+
+def replies(content, runner=run):
+    sent = []
+    widget.attend(content, lambda reply, buffers=None: sent.append((reply, buffers)), runner)
+    return sent
+
+
+def test_messages_of_every_kind(bundle):
+    ((refused, _),) = replies({"id": 2, "kind": "answer", "request": {"experiment": "pear"}})
+    assert "there is no experiment 'pear'" in json.loads(refused["answer"])["error"]
+    assert replies({"id": 3, "kind": "vega"}) == [({"id": 3, "kind": "vega"}, [b"export const vega = 1"])]
+    ((unknown, _),) = replies({"id": 4, "kind": "pear"})
+    assert unknown == {"id": 4, "error": "the kernel does not know messages of kind 'pear'"}
+
+
+def on_ray(behave):
+    def runner(chosen, *, runtime="simulated", progress=None, **asked):
+        if runtime == "ray":
+            behave(progress)
+            asked["seed"] += 1
+        return run(chosen, **asked)
+
+    return runner
+
+
+def test_measuring_tells_progress_and_answers():
+    def behave(progress):
+        for ended in range(41):
+            progress(ended)
+
+    *progress, (last, _) = replies({"id": 5, "kind": "measure", "request": figure().request()}, on_ray(behave))
+    assert progress[0][0]["kind"] == "progress" and progress[-1][0] == {
+        "id": 5, "kind": "progress", "done": 40, "total": 40
+    }  # fmt: skip
+    assert "percentage points apart" in json.loads(last["answer"])["picture"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MissingComponent("Ray is not installed"), "Ray is not installed"),
+        (KeyboardInterrupt(), "Stopped by the kernel's stop button; nothing of the run is left behind."),
+    ],
+)
+def test_what_keeps_real_processes_from_running_is_said(error, sentence):
+    def behave(_progress):
+        raise error
+
+    assert replies({"id": 6, "kind": "measure", "request": figure().request()}, on_ray(behave)) == [
+        ({"id": 6, "error": sentence}, None)
+    ]
+
+
+def test_a_defect_is_told_and_not_swallowed():
+    sent = []
+
+    def behave(_progress):
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(ZeroDivisionError):
+        asked = {"id": 7, "kind": "measure", "request": figure().request()}
+        widget.attend(asked, lambda reply, buffers=None: sent.append(reply), on_ray(behave))
+    assert sent == [{"id": 7, "error": "ZeroDivisionError: division by zero"}]
+
+
+GUESSES = {"R = 1": None, "R = 2": 3}
+
+
+def test_predictions_describe_themselves(no_bundle):
+    guess = predict("staleness", "How many?", GUESSES, unit="%", y="stale reads")
+    described = guess._repr_mimebundle_()[PREDICTION_MIME]
+    assert described == {
+        "key": "staleness", "question": "How many?", "kind": "numbers", "unit": "%", "x_title": "",
+        "points": [{"label": "R = 1", "x": None}, {"label": "R = 2", "x": None}], "y_title": "stale reads",
+        "low": 0, "high": 100, "step": 1.0, "measured": None, "reveal": False,
+    }  # fmt: skip
+    assert guess.values == {"R = 1": None, "R = 2": 3.0}
+    assert "How many?" in guess.html() and "R = 1" in guess.html()
+
+
+def test_a_curve_has_numbers_in_order():
+    described = predict("c", "How?", [0.2, 0, 0.05], x="offset (s)", high=1.0).description()
+    assert described["kind"] == "curve"
+    assert described["points"] == [{"label": f"{x:g}", "x": x} for x in (0, 0.05, 0.2)]
+
+
+def test_a_reveal_reads_without_a_script(no_bundle):
+    revealed = predict("staleness", "How many?", GUESSES, unit="%").against({"R = 1": 25.33, "R = 2": 2})
+    shown = revealed._repr_mimebundle_()
+    assert shown[PREDICTION_MIME]["measured"] == {"R = 1": 25.33, "R = 2": 2.0} and shown[PREDICTION_MIME]["reveal"]
+    assert "25.33%" in shown["text/html"] and "3%" in shown["text/html"]
+    unknown = predict("staleness", "How many?", ["a"]).against({"a": 1})
+    assert "predicted" not in unknown.html()
+    assert predict("c", "?", [1, 2]).against({1: 0.5, 2.0: 1}).measured == {"1": 0.5, "2": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"over": []}, "over has 0 points"),
+        ({"over": ["a", "a"]}, "over has 2 points"),
+        ({"over": ["a", 1]}, "it must be labels, or numbers"),
+        ({"over": {"a": 200}}, "a is 200: it must be from 0 to 100"),
+        ({"over": ["a"], "low": 5, "high": 5}, "low is 5"),
+        ({"over": ["a"], "key": ""}, "key is ''"),
+    ],
+)
+def test_predictions_that_no_page_could_draw(arguments, sentence):
+    with pytest.raises(BadInput, match=re.escape(sentence)):
+        predict(**({"key": "k", "question": "q"} | arguments))
+
+
+@pytest.mark.parametrize("measured", [{}, {"a": 1, "b": 2}, {"a": float("nan")}, {"a": "much"}])
+def test_reveals_need_a_number_for_each_point(measured):
+    with pytest.raises(BadInput):
+        predict("k", "q", ["a"]).against(measured)
+
+
+def test_page_and_kernel_share_what_was_guessed(bundle):
+    guess = predict("staleness", "How many?", GUESSES)
+    guess._repr_mimebundle_()
+    guess._widget.values = {"R = 1": 40}
+    assert guess.values == {"R = 1": 40, "R = 2": 3.0}
+    revealed = guess.against({"R = 1": 25, "R = 2": 2})
+    revealed._repr_mimebundle_()
+    assert revealed._widget.values == guess.values and "40" in revealed.html()
