@@ -26,6 +26,8 @@ MOST_KEPT = 256
 LARGEST_SEED = 2**31 - 1
 LONGEST_SENTENCE = 300
 LONGEST_REQUEST = 100_000
+MOST_BRACKETS = 200
+"""A request has about ten. Thousands within each other end a browser's Python, whose stack is small."""
 KNOWN = ("experiment", "seed", "parameters", "picture", "measures")
 
 Answer = dict[str, Any]
@@ -194,6 +196,8 @@ class Asked:
 def _parsed(text: str) -> Any:
     if len(text) > LONGEST_REQUEST:
         raise BadInput(f"the request has {len(text):,} characters: at most {LONGEST_REQUEST:,} are read")
+    if text.count("[") + text.count("{") > MOST_BRACKETS:
+        raise BadInput(f"the request has too many brackets: at most {MOST_BRACKETS} are read")
     try:
         return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from labkit.dials import AnyDial, Choice, Dial, Switch, spoken
+from labkit.dials import AnyDial, Choice, Dial, Switch, accept, spoken
 from labkit.wording import words
 
 A_DECADE = (1, 1.5, 2, 3, 5, 7)
@@ -20,8 +20,13 @@ NEAR_ZERO = 0.05
 """A default below this share of the range would be among the very first steps of a linear slider."""
 
 
-def control(name: str, dial: AnyDial, value: Any) -> dict[str, Any]:
-    """What a page needs to draw the control of one dial that stands at `value`; each text in `shown` has its unit."""
+def control(name: str, dial: AnyDial, value: Any, only: Sequence[Any] | None = None) -> dict[str, Any]:
+    """What a page needs to draw the control of one dial that stands at `value`; each text in `shown` has its unit.
+
+    `only` are the values that it steps through, in their order; a range's are sorted.
+    """
+    if only is not None:
+        return _limited(name, dial, value, [accept(name, dial, entry) for entry in only])
     described = {"name": name, "label": words(name), "help": dial.help, "unit": dial.unit, "value": value}
     if isinstance(dial, Switch):
         return described | {"kind": "switch", "values": [False, True], "shown": ["off", "on"]}
@@ -31,6 +36,15 @@ def control(name: str, dial: AnyDial, value: Any) -> dict[str, Any]:
     whole = isinstance(dial.default, int)
     ends = {"low": _typed(dial, dial.low), "high": _typed(dial, dial.high), "whole": whole}
     return described | ends | {"kind": "range", "values": values, "shown": [said(dial, entry) for entry in values]}
+
+
+def _limited(name: str, dial: AnyDial, value: Any, only: Sequence[Any]) -> dict[str, Any]:
+    values = list(dict.fromkeys([*only, value]))
+    described = control(name, dial, value)
+    if described["kind"] == "range":
+        values.sort()
+        described |= {"low": values[0], "high": values[-1]}
+    return described | {"values": values, "shown": [said(dial, entry) for entry in values]}
 
 
 def said(dial: AnyDial, value: Any) -> str:

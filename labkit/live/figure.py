@@ -19,12 +19,13 @@ from labkit.live.pictures import Picture
 from labkit.live.prediction import Prediction
 
 MIME = "application/vnd.labkit.live+json"
+Dials = Sequence[str] | Mapping[str, Sequence[Any] | None]
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 def live(
     experiment: str | Experiment,
-    dials: Sequence[str],
+    dials: Dials,
     picture: Picture | None = None,
     measures: Sequence[str] | None = None,
     *,
@@ -37,9 +38,10 @@ def live(
 ) -> LiveFigure:
     """A figure whose named dials a reader can move; the last expression of a cell shows it.
 
-    `picture` is what it draws (the latencies by default), `measures` those in its table (all by default), `values`
-    where the named dials begin and what others are set to. `name`, the experiment's by default, must be its own on
-    its page. With `real`, a button in JupyterLab runs the same on real processes and lays that over the
+    `dials` are names, or a mapping of names to the values that a control steps through (None: all of the dial's
+    range). `picture` is what it draws (the latencies by default), `measures` those in its table (all by default),
+    `values` where the named dials begin and what others are set to. `name`, the experiment's by default, must be its
+    own on its page. With `real`, a button in JupyterLab runs the same on real processes and lays that over the
     simulation. A `prediction` is drawn against the result. Runs once; raises `BadInput` for what is not allowed.
     """
     chosen = experiment if isinstance(experiment, Experiment) else find(experiment)
@@ -59,7 +61,7 @@ class LiveFigure:
     def __init__(
         self,
         experiment: Experiment,
-        dials: Sequence[str],
+        dials: Dials,
         picture: Picture,
         measures: Sequence[str] | None,
         name: str,
@@ -72,7 +74,10 @@ class LiveFigure:
         settings = experiment.settings(values)
         self.name, self.title = name, title
         self._head = {"name": name, "title": title, "experiment": experiment.name, "seed": seed, "real": bool(real)}
-        self._controls = [control(dial, experiment.dials[dial], settings[dial]) for dial in dict.fromkeys(dials)]
+        steps = dials if isinstance(dials, Mapping) else dict.fromkeys(dials)
+        self._controls = [
+            control(dial, experiment.dials[dial], settings[dial], values) for dial, values in steps.items()
+        ]
         self._fixed = {dial: settings[dial] for dial in values if dial not in dials}
         self._picture = json.loads(canonical({"name": picture.name, "options": picture.options}))
         self._measures = None if measures is None else list(measures)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.dials import Choice, Dial, Switch
+from labkit.errors import BadInput
 from labkit.lab import catalogue
 from labkit.live.controls import control, few_values, is_wide, steps
 
@@ -113,3 +114,14 @@ def test_choices_and_switches():
 def test_numbers_are_what_they_print():
     for value in steps(Dial(0.0, 0.0, 10.0, "s")):
         assert math.isclose(value, float(f"{value:.6g}"), rel_tol=0, abs_tol=0)
+
+
+def test_a_control_can_be_limited_to_some_values() -> None:
+    dial = Dial(1, 1, 9, help="answers")
+    described = control("read_quorum", dial, 1, [3, 2])
+    assert described["values"] == [1, 2, 3] and described["shown"] == ["1", "2", "3"]
+    assert (described["low"], described["high"]) == (1, 3)
+    choice = Choice("a", ("a", "b", "c"))
+    assert control("which", choice, "a", ["c", "a"])["values"] == ["c", "a"]
+    with pytest.raises(BadInput, match="read_quorum is 12"):
+        control("read_quorum", dial, 1, [12])

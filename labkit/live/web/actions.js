@@ -1,0 +1,83 @@
+/** The buttons below a figure: copy its address, copy its command, and in JupyterLab run it on real processes. */
+
+import { make, newId, setText } from "./dom.js";
+
+export class Actions {
+  /** `link()` and `command()` give the texts to copy; without `link` (JupyterLab) there is no such button. */
+  constructor(element, { link, command, measure }) {
+    this.told = make("span", { class: "labkit-told", role: "status" });
+    this.field = make("input", {
+      type: "text",
+      readonly: true,
+      class: "labkit-field",
+      hidden: true,
+      id: newId("copy"),
+    });
+    this.buttons = make("div", { class: "labkit-buttons" });
+    if (link) this.#add("copy-link", "Copy link", () => this.#copy(link(), "link"));
+    this.#add("copy-command", "Copy as command", () => this.#copy(command(), "command"));
+    if (measure) this.#addMeasure(measure);
+    this.buttons.append(this.told);
+    this.command = make("code", { class: "labkit-command", hidden: true });
+    element.append(this.buttons, this.field, this.command);
+  }
+
+  /** Shows the command below, where the page itself cannot run; "" hides it. */
+  showCommand(text) {
+    setText(this.command, text);
+    this.command.hidden = !text;
+  }
+
+  #add(name, label, onclick) {
+    const button = make("button", { type: "button", class: "labkit-button", "data-action": name, onclick }, label);
+    this.buttons.append(button);
+    return button;
+  }
+
+  async #copy(text, what) {
+    this.field.hidden = true;
+    try {
+      await navigator.clipboard.writeText(text);
+      this.#tell(`The ${what} is copied.`);
+    } catch {
+      // Not allowed to write there, or no clipboard at all: the text, selected, is one key away from it.
+      this.field.value = text;
+      this.field.hidden = false;
+      this.field.setAttribute("aria-label", `The ${what}, to copy`);
+      this.field.focus();
+      this.field.select();
+      this.#tell(`Copy the ${what} from the field below.`);
+    }
+  }
+
+  #tell(sentence) {
+    setText(this.told, sentence);
+    clearTimeout(this.forget);
+    this.forget = setTimeout(() => setText(this.told, ""), 6_000);
+  }
+
+  #addMeasure(measure) {
+    const bar = make("progress", {
+      class: "labkit-progress",
+      "aria-label": "Operations done on real processes",
+      hidden: true,
+    });
+    const button = this.#add("measure", "Run on real processes", async () => {
+      button.disabled = true;
+      bar.hidden = false;
+      bar.removeAttribute("value");
+      clearTimeout(this.forget);
+      setText(this.told, "Running on real processes. The kernel's stop button ends it.");
+      const progress = (done, total) => {
+        bar.max = Math.max(total, 1);
+        bar.value = done;
+      };
+      const said = await measure(progress);
+      bar.hidden = true;
+      button.disabled = false;
+      this.#tell(said);
+    });
+    button.title = "Start a process for each node and run the same; the kernel's stop button ends it early";
+    this.buttons.append(bar);
+  }
+}

@@ -1,0 +1,170 @@
+/** The built page's host: one worker with Python in it, shared by all figures of the page. */
+
+import { LIMITS } from "./limits.js";
+import { Turns, unavailable } from "./turns.js";
+import { loadVegaOnce } from "./vega_loader.js";
+
+const HELP = "The runs that the book carries still answer, and the command below runs yours.";
+
+/** Why Python cannot start in this page; "" if nothing speaks against it. */
+export function whyNot(scope = globalThis) {
+  // Chromium reports a worker from a file only to its console, so the page must not even try.
+  if (scope.location?.protocol === "file:") {
+    return "Pages opened from a file cannot start Python: serve them with make book, or run the command below.";
+  }
+  if (typeof scope.WebAssembly !== "object")
+    return `This browser has no WebAssembly, so Python cannot start in it. ${HELP}`;
+  if (typeof scope.Worker !== "function")
+    return `This browser has no web workers, so Python cannot start in it. ${HELP}`;
+  return "";
+}
+
+export class WorkerHost {
+  kind = "page";
+  #turns = new Turns();
+  #listeners = new Set();
+  #worker = null;
+  #ready = false;
+  #flight = null;
+  #numbers = 0;
+  #timers = {};
+
+  /** `folder`: the address of the folder with worker.js and vega.js. */
+  constructor(folder) {
+    this.folder = folder;
+  }
+
+  /** The same host as one figure sees it. */
+  forFigure(figure) {
+    return {
+      kind: this.kind,
+      answer: (request) => this.#answer(figure, request),
+      warm: () => this.#warm(),
+      onState: (listener) => this.#listen(listener),
+      loadVega: () => loadVegaOnce(async () => new URL("vega.js", this.folder).href),
+    };
+  }
+
+  /** The worker of this moment, or null: for tests, which end it. */
+  worker() {
+    return this.#worker;
+  }
+
+  #listen(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell() {
+    const busy = this.#flight || !this.#turns.empty;
+    const state = this.#worker && !this.#ready ? "starting" : busy ? "computing" : "";
+    for (const listener of this.#listeners) listener(state);
+  }
+
+  #warm() {
+    if (!this.#worker && !whyNot()) this.#start();
+  }
+
+  #answer(figure, request) {
+    const why = whyNot();
+    if (why) return Promise.reject(unavailable(why));
+    const answered = this.#turns.add(figure, JSON.stringify(request));
+    this.#next();
+    return answered;
+  }
+
+  #next() {
+    if (!this.#flight && !this.#turns.empty) {
+      if (!this.#worker) this.#start();
+      if (this.#ready) this.#send(this.#turns.take());
+    }
+    this.#tell();
+  }
+
+  #send(job) {
+    this.#numbers += 1;
+    const id = this.#numbers;
+    this.#flight = { id, job };
+    // A worker that was ended from outside gives no event. It answers a ping before it begins the run, so silence
+    // tells soon; the run itself is given longer.
+    this.#after("ping", LIMITS.pingMs, () => this.#lost());
+    this.#after("answer", LIMITS.answerMs, () => this.#lost());
+    this.#worker.postMessage({ id: `ping ${id}`, kind: "ping" });
+    this.#worker.postMessage({ id, kind: "answer", request: job.request });
+  }
+
+  #start() {
+    try {
+      this.#worker = new Worker(new URL("worker.js", this.folder), { type: "module", name: "labkit" });
+    } catch (error) {
+      return this.#giveUp(`Python could not start in this browser (${error.message}). ${HELP}`);
+    }
+    const worker = this.#worker;
+    const mine = (react) => (event) => worker === this.#worker && react(event);
+    worker.onmessage = mine(({ data }) => this.#hear(data ?? {}));
+    worker.onmessageerror = mine(() => this.#lost());
+    worker.onerror = mine((event) => {
+      event.preventDefault?.();
+      if (this.#ready) this.#lost();
+      else this.#giveUp(`Python could not be loaded (${event.message || "its files did not arrive"}). ${HELP}`);
+    });
+    const seconds = LIMITS.startMs / 1000;
+    this.#after("start", LIMITS.startMs, () => this.#giveUp(`Python did not start within ${seconds} s. ${HELP}`));
+    this.#tell();
+  }
+
+  #hear(message) {
+    this.#clear("ping");
+    if (message.kind === "ready") {
+      this.#ready = true;
+      this.#clear("start");
+      this.#next();
+    } else if (message.kind === "failed") {
+      this.#giveUp(`${message.sentence || "Python could not start."} ${HELP}`);
+    } else if (this.#flight && message.id === this.#flight.id) {
+      const { job } = this.#flight;
+      this.#flight = null;
+      this.#clear("answer");
+      if (message.answer !== undefined) job.resolve(message.answer);
+      else job.reject(unavailable(`${message.error || "The run failed."} ${HELP}`));
+      this.#next();
+    }
+  }
+
+  /** The worker was killed or hangs: once more with a new one, and then no more until the next touch. */
+  #lost() {
+    const job = this.#flight?.job;
+    this.#end();
+    if (job) {
+      job.attempts += 1;
+      if (job.attempts < 2) this.#turns.putBack(job);
+      else job.reject(unavailable(`The run gave no answer, twice. ${HELP}`));
+    }
+    this.#next();
+  }
+
+  #giveUp(sentence) {
+    const job = this.#flight?.job;
+    this.#end();
+    job?.reject(unavailable(sentence));
+    this.#turns.rejectAll(unavailable(sentence));
+    this.#tell();
+  }
+
+  #end() {
+    this.#worker?.terminate();
+    this.#worker = this.#flight = null;
+    this.#ready = false;
+    for (const name of Object.keys(this.#timers)) this.#clear(name);
+  }
+
+  #after(name, ms, react) {
+    this.#clear(name);
+    this.#timers[name] = setTimeout(react, ms);
+  }
+
+  #clear(name) {
+    clearTimeout(this.#timers[name]);
+    delete this.#timers[name];
+  }
+}

@@ -1,0 +1,107 @@
+/** A space-time picture as what happens one after the other: each event with its time and a sentence. */
+
+const STOPPED = {
+  lost: (from, to, what) => `${from}'s ${what} to ${to} is lost`,
+  partitioned: (from, to, what) => `${from}'s ${what} to ${to} is stopped by the partition`,
+  held: (from, to, what) => `${from}'s ${what} to ${to} is held back`,
+  undelivered: (from, to, what) => `${from}'s ${what} finds ${to} down`,
+};
+
+/** How far along its way, as a share, a message that never arrives is drawn. */
+const WAY_OF_A_LOST_ONE = 0.62;
+
+const OUTCOMES = { ok: "succeeds", fail: "fails", unknown: "ends, and nobody knows how" };
+
+/** The picture's events in the order of their times: `{at, text, kind, index}`. */
+export function eventsOf(picture) {
+  const name = (lane) => picture.lanes[lane]?.node ?? "?";
+  const events = [
+    ...messageEvents(picture, name),
+    ...(picture.operations ?? []).flatMap((operation, index) => operationEvents(operation, index, name)),
+    ...(picture.notes ?? []).map((note, index) => ({
+      at: note.at,
+      kind: "note",
+      index,
+      text: noteText(note, name, picture.unit),
+    })),
+    ...(picture.windows ?? []).flatMap((window, index) => windowEvents(window, index, name)),
+  ];
+  // The sort is stable: what happens at one time keeps the order in which it is listed above.
+  const begin = picture.begin ?? 0;
+  return events.filter((event) => event.at >= begin && event.at <= picture.end).sort((one, other) => one.at - other.at);
+}
+
+function messageEvents(picture, name) {
+  const messages = picture.messages ?? [];
+  const usual = usualDelay(picture);
+  return messages.flatMap((message, index) => {
+    const [from, to] = [name(message.from), name(message.to)];
+    const what = message.reply ? "answer" : message.label || "message";
+    const sent = message.reply ? `${from} answers ${to}` : `${from} sends ${message.label || "a message"} to ${to}`;
+    const twice = message.fate === "duplicated" ? ", twice" : "";
+    const end = vanishes(message, usual);
+    const stopped = message.arrives === null ? STOPPED[message.fate] : null;
+    const events = [{ at: message.sent, kind: "message", index, text: sent + twice }];
+    if (stopped) events.push({ at: end, kind: "message", index, text: stopped(from, to, what) });
+    else if (message.arrives !== null) {
+      events.push({ at: message.arrives, kind: "message", index, text: `${from}'s ${what} reaches ${to}` });
+    }
+    return events;
+  });
+}
+
+function operationEvents(operation, index, name) {
+  const node = name(operation.lane);
+  const label = operation.label || "an operation";
+  const events = [{ at: operation.begin, kind: "operation", index, text: `${node} begins ${label}` }];
+  if (operation.end !== null && operation.end !== undefined) {
+    const remark = operation.remark ? `: ${operation.remark}` : "";
+    const text = `${node}'s ${label} ${OUTCOMES[operation.outcome] ?? "ends"}${remark}`;
+    events.push({ at: operation.end, kind: "operation", index, text });
+  }
+  return events;
+}
+
+function windowEvents(window, index, name) {
+  const who = windowLabel(window, name);
+  const event = (at, verb) => ({ at, kind: "window", index, text: `${who} ${verb}` });
+  return [event(window.begin, "begins"), ...(Number.isFinite(window.end) ? [event(window.end, "ends")] : [])];
+}
+
+/** What a window is called: its kind, and the nodes that it concerns. */
+export function windowLabel(window, name) {
+  if (window.label) return window.label;
+  const nodes = (window.lanes ?? []).map(name).join(", ");
+  return nodes ? `${window.kind} of ${nodes}` : window.kind;
+}
+
+/** A note as one line, with the clock's reading if it has one. */
+export function noteText(note, name, unit) {
+  const reading =
+    note.clock === null || note.clock === undefined ? "" : `; its clock shows ${plain(note.clock)} ${unit}`;
+  return `${name(note.lane)}: ${note.label}${reading}`;
+}
+
+/** How long a message usually takes in this picture; for those that never arrive, whose time nobody knows. */
+export function usualDelay(picture) {
+  const delays = (picture.messages ?? [])
+    .filter((message) => message.arrives !== null)
+    .map((message) => message.arrives - message.sent)
+    .sort((one, other) => one - other);
+  return Math.max(delays[Math.floor(delays.length / 2)] ?? 0, (picture.end - (picture.begin ?? 0)) / 40);
+}
+
+/** When a message that does not arrive is last seen. */
+export function vanishes(message, usual) {
+  return message.sent + usual * (message.fate === "undelivered" ? 1 : WAY_OF_A_LOST_ONE);
+}
+
+/** A time with as many digits as the length of the run deserves. */
+export function timeText(at, picture) {
+  const digits = picture.end < 10 ? 2 : picture.end < 1000 ? 1 : 0;
+  return `${at.toFixed(digits)} ${picture.unit}`;
+}
+
+function plain(value) {
+  return String(Number(value.toFixed(Math.abs(value) < 10 ? 3 : 1)));
+}

@@ -1,0 +1,52 @@
+/**
+ * The worker that all live figures of a page share.
+ *
+ * In: `{id, kind: "answer" | "result", request}`, the request as JSON. Out: `{id, answer}` or `{id, error}`, and once
+ * `{kind: "ready"}` or `{kind: "failed", sentence}`. Requests that come before Python runs wait for it. A ping is
+ * answered with a pong, unless a run is under way.
+ */
+
+import { start } from "./compute.js";
+
+/* global LIVE_FILES */ // names beside this file; the build writes them in
+const here = new URL("./", self.location.href).href;
+const python = start({
+  indexURL: `${here}pyodide/`,
+  archives: LIVE_FILES.archives.map((name) => here + name),
+  snapshot: here + LIVE_FILES.snapshot,
+});
+
+python.then(
+  () => self.postMessage({ kind: "ready" }),
+  (error) => fail(`Python could not be started in this browser: ${firstLine(error)}`),
+);
+
+self.onmessage = async ({ data: { id, kind, request } }) => {
+  if (kind === "ping") return self.postMessage({ id, kind: "pong" });
+  let calls;
+  try {
+    calls = await python;
+  } catch {
+    return; // "failed" has been announced
+  }
+  try {
+    self.postMessage({ id, answer: calls[kind === "result" ? "result" : "answer"](request) });
+  } catch (error) {
+    self.postMessage({ id, error: `Python stopped with an error: ${lastLine(error)}` });
+    // What is not an exception of Python's is a failure below it, after which Pyodide answers nothing any more.
+    if (error?.name !== "PythonError") fail("Python has stopped in this browser.");
+  }
+};
+
+function fail(sentence) {
+  self.postMessage({ kind: "failed", sentence });
+}
+
+function firstLine(error) {
+  return String(error?.message ?? error).trim().split("\n", 1)[0];
+}
+
+/** A Python traceback ends with what happened. */
+function lastLine(error) {
+  return String(error?.message ?? error).trim().split("\n").at(-1);
+}
