@@ -43,7 +43,9 @@ $(READY): requirements.lock pyproject.toml
 LAB_OPTIONS := --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=labs --LabApp.news_url=None \
 	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
+# Without npm's packages the labs open all the same; live figures then show their numbers and do not move.
 lab: $(READY) ## open the labs in JupyterLab, on this machine only (ARGS=--no-browser opens no window)
+	@$(BIN)/python -m book.tools.web || true
 	@$(BIN)/python -m jupyterlab $(LAB_OPTIONS) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 # SERVE=no builds and stops; PORT=8080 asks for a port.
@@ -71,5 +73,5 @@ lock: $(READY) ## resolve the newest packages that pyproject.toml allows (a plai
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --output-file requirements.lock
 
 clean: ## remove what was built, and .venv
-	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv _build labkit/live/built .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

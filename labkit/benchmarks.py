@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +19,8 @@ from labkit.results import percentile
 from labkit.runtimes import ray_actors, simulated
 from labkit.runtimes.ray_session import ray_session
 from labkit.sweeping import sweep
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 FIVE_NODES = """
 import time; begin = time.perf_counter()
@@ -37,6 +41,7 @@ def bench(quick: bool = False) -> dict[str, float]:
         **five_nodes(),
         **round_trips(calls=1000 if quick else 4000),
         **sweeping(seeds=16 if quick else 48),
+        **pages(),
     }
 
 
@@ -100,6 +105,23 @@ def sweeping(seeds: int) -> dict[str, float]:
         sweep("quorums", {"read_quorum": [1, 2]}, seeds=seeds, parallel=parallel, progress=False, pairs=500)
         timing[parallel] = perf_counter() - begin
     return {"cores": float(os.cpu_count() or 1), "sweep, all cores over one": timing[False] / timing[True]}
+
+
+def pages() -> dict[str, float]:
+    """How the built pages do in Chromium; nothing, and a sentence on standard error, where there are none to measure.
+
+    The pages belong to the book, not to labkit: its own tool measures them.
+    """
+    if not (REPOSITORY / "book" / "tools" / "measuring.py").is_file():
+        print("labkit: pages are not measured: labkit runs outside the book's repository", file=sys.stderr)
+        return {}
+    done = subprocess.run(
+        [sys.executable, "-m", "book.tools.measuring"], capture_output=True, text=True, timeout=300, cwd=REPOSITORY
+    )
+    if done.returncode:
+        print(f"labkit: pages are not measured: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        return {}
+    return json.loads(done.stdout)
 
 
 @dataclass(eq=False)

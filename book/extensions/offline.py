@@ -1,12 +1,9 @@
 """Keep the pages free of requests to other hosts.
 
-MathJax comes from the build's own copy instead of a content network. Thebe is taken out: Jupyter Book always
-loads it, and it would fetch its program and a kernel from elsewhere.
+Thebe is taken out: Jupyter Book always loads it, and it would fetch its program and a kernel from elsewhere.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -14,18 +11,8 @@ from sphinx.config import Config
 
 def setup(app: Sphinx) -> dict[str, object]:
     """Register with Sphinx."""
-    app.connect("config-inited", use_local_mathjax)
     app.connect("config-inited", silence_thebe)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def use_local_mathjax(app: Sphinx, config: Config) -> None:
-    """Point the pages at the one MathJax folder among the files for the browser."""
-    folders = sorted(Path(app.confdir, "extra").glob("mathjax-*"))
-    if len(folders) != 1:
-        raise RuntimeError(f"expected one MathJax folder below extra/, found {len(folders)}")
-    # Sphinx takes the path as one inside _static.
-    config["mathjax_path"] = f"../{folders[0].name}/tex-chtml.js"
 
 
 def silence_thebe(app: Sphinx, _config: Config) -> None:

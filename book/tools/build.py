@@ -11,7 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
-from book.tools import executing, pages, serving, staging, web_packages
+from book.tools import executing, live_pages, pages, serving, staging, web, web_packages
+from book.tools.fresh import alone
 from book.tools.layout import BuildError, Layout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,11 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def build(layout: Layout) -> None:
     """Bring `_build/html` up to date."""
-    executing.execute_stale(layout)
-    web_packages.install(layout)
-    staging.stage(layout, web_packages.mathjax(layout))
-    if not pages.build_pages(layout):
-        print("The pages are up to date", flush=True)
+    with alone(layout):
+        executing.execute_stale(layout)
+        web_packages.install(layout)
+        live_pages.prepare(layout)
+        staging.stage(layout, web.make_live_folder(layout))
+        if not pages.build_pages(layout):
+            print("The pages are up to date", flush=True)
 
 
 def port_number(text: str) -> int:

@@ -22,13 +22,21 @@ from book.tools.processes import Started
 
 CELL_TIMEOUT = 300
 PARTS_OF_LABKIT = ("*.py", "*.css", "*.js", "*.mplstyle")
+# The front end of live figures: a run does not depend on it, and a later step puts it on the pages.
+NO_PART_OF_A_RUN = ("labkit/live/web/", "labkit/live/built/")
 
 
 def shared_key(layout: Layout) -> str:
     """What every notebook's result depends on: labkit and the versions of all packages."""
     labkit = layout.root / "labkit"
     files = [file for pattern in PARTS_OF_LABKIT for file in labkit.rglob(pattern)]
-    return digest(layout.root, [*files, layout.root / "requirements.lock"])
+    relevant = [file for file in files if not belongs_to_front_end(layout, file)]
+    return digest(layout.root, [*relevant, layout.root / "requirements.lock"])
+
+
+def belongs_to_front_end(layout: Layout, file: Path) -> bool:
+    """Whether a file is JavaScript or style that no run depends on."""
+    return file.relative_to(layout.root).as_posix().startswith(NO_PART_OF_A_RUN)
 
 
 def notebook_key(layout: Layout, notebook: Path) -> str:

@@ -49,6 +49,16 @@ class Layout:
         """The packages of package-lock.json."""
         return self.build / "npm"
 
+    @property
+    def web(self) -> Path:
+        """The bundles, Pyodide and wheels that live figures run on."""
+        return self.build / "web"
+
+    @property
+    def live(self) -> Path:
+        """Executed notebooks as pages show them, and each live figure by itself."""
+        return self.build / "live"
+
     def notebooks(self) -> list[Path]:
         """The labs, in the order of their numbers."""
         return sorted(self.labs.glob("*.ipynb"))

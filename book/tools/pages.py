@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from book.tools import slimming
 from book.tools.layout import BuildError, Layout, digest, without_colours
 
 SPHINX_TIMEOUT = 1800
@@ -46,6 +47,7 @@ def build_pages(layout: Layout) -> bool:
     started = time.monotonic()
     print("Building the pages", flush=True)
     run_jupyter_book(layout)
+    slimming.slim(layout)
     (layout.html / "index.html").write_text(ENTRANCE)
     record_file.write_text(json.dumps(record))
     print(f"Built the pages in {time.monotonic() - started:.0f} s", flush=True)
@@ -74,9 +76,20 @@ def run_jupyter_book(layout: Layout) -> None:
 
 
 def key_of_all_pages(layout: Layout) -> str:
-    """What changes every page: configuration, order of chapters, extensions, packages, the set of pages."""
+    """What changes every page: configuration, order of chapters, extensions, packages, style, the set of pages.
+
+    Style and templates are among them because Sphinx copies style sheets and scripts only if it also writes a page.
+    """
+    book = layout.root / "book"
     files = [layout.root / name for name in ("_config.yml", "_toc.yml", "requirements.lock")]
-    files += (layout.root / "book" / "extensions").glob("*.py")
+    for folder, pattern in {
+        "extensions": "*.*",
+        "_static": "**/*",
+        "_templates": "**/*",
+        "tools": "slimming.*",
+    }.items():
+        files += (file for file in (book / folder).glob(pattern) if file.is_file())
+    files += layout.root.glob("package-lock.json")
     names = "\n".join(sorted(file.as_posix() for file in layout.source.rglob("*")))
     return digest(layout.root, files) + hashlib.sha256(names.encode()).hexdigest()
 

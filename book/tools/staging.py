@@ -30,7 +30,15 @@ def stage(layout: Layout, for_browser: dict[str, Path]) -> bool:
         if file.relative_to(layout.source).as_posix() not in wanted:
             file.unlink()
             changed = True
+    remove_empty_folders(layout.source)
     return changed
+
+
+def remove_empty_folders(top: Path) -> None:
+    """Delete what is left of folders that carried a hash in their name."""
+    for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def sources(layout: Layout) -> dict[str, Path]:
@@ -41,6 +49,8 @@ def sources(layout: Layout) -> dict[str, Path]:
             parts = file.relative_to(layout.root).parts
             if file.is_file() and not NOT_STAGED.intersection(parts) and file.suffix != ".ipynb":
                 found["/".join(parts)] = file
-    for notebook in layout.executed.glob("*.ipynb"):
+    for notebook in layout.live.glob("*.ipynb"):
         found[f"labs/{notebook.name}"] = notebook
+    for figure in layout.live.glob("*/*.html"):
+        found[f"live/{figure.parent.name}/{figure.name}"] = figure
     return found

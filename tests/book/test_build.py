@@ -13,7 +13,7 @@ import nbformat
 import psutil
 import pytest
 
-from book.tools import build, executing, pages, serving, staging
+from book.tools import build, executing, live_pages, pages, serving, slimming, staging
 from book.tools.layout import BuildError, Layout
 
 ROOT = Path(__file__).parents[2]
@@ -67,10 +67,14 @@ def test_key_changes_with_a_cell(layout):
     assert executing.notebook_key(layout, write_notebook(layout, "01_first.ipynb", "6 * 8")) != before
 
 
-@pytest.mark.parametrize("changed", ["book/index.md", "labkit/node.pyc", "README.md"])
+@pytest.mark.parametrize(
+    "changed",
+    ["book/index.md", "labkit/node.pyc", "README.md", "labkit/live/web/page.js", "labkit/live/built/live.css"],
+)
 def test_key_ignores_what_no_result_depends_on(layout, changed):
     notebook = layout.notebooks()[0]
     before = executing.notebook_key(layout, notebook)
+    (layout.root / changed).parent.mkdir(parents=True, exist_ok=True)
     (layout.root / changed).write_text("changed = True\n")
     assert executing.notebook_key(layout, notebook) == before
 
@@ -166,6 +170,7 @@ def test_staging_touches_only_what_changed(layout):
     (layout.root / "mathjax.js").write_text("math")
     layout.executed.mkdir(parents=True)
     executing.keep(layout, layout.notebooks()[0], nbformat.v4.new_notebook(), "key")
+    live_pages.prepare(layout)
     browser_files = {"mathjax-1/m.js": layout.root / "mathjax.js"}
     assert staging.stage(layout, browser_files)
     index = layout.source / "book/index.md"
@@ -175,6 +180,7 @@ def test_staging_touches_only_what_changed(layout):
     (layout.root / "book/more.md").write_text("more")
     assert staging.stage(layout, {})
     assert index.stat().st_mtime == 1
+    assert not (layout.source / "extra").exists()
     names = {file.relative_to(layout.source).as_posix() for file in layout.source.rglob("*") if file.is_file()}
     assert names == {"_config.yml", "_toc.yml", "book/index.md", "book/more.md", "labs/01_first.ipynb"}
 
@@ -192,6 +198,7 @@ def test_failed_pages_are_built_again(layout, monkeypatch):
         (layout.html / "index.html").write_text("page")
 
     staging.stage(layout, {})
+    monkeypatch.setattr(slimming, "slim", lambda _layout: None)
     monkeypatch.setattr(pages, "run_jupyter_book", fail)
     with pytest.raises(BuildError):
         pages.build_pages(layout)

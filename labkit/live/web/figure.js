@@ -259,7 +259,7 @@ class LiveFigure {
   }
 
   #doing() {
-    if (this.#hostState === "starting") return "Starting Python in your browser (about 13 MB, once).";
+    if (this.#hostState === "starting") return "Starting Python in your browser (about 20 MB, once).";
     if (this.#hostState === "waiting") return "Waiting for the kernel, which is busy or gone.";
     return this.shown.origin === "carried" ? "Yours is being computed." : "Computing.";
   }

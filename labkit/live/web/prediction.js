@@ -124,6 +124,7 @@ class Reveal {
     this.width = this.picture.clientWidth;
     const draw = description.kind === "curve" ? curveSVG : rowsSVG;
     this.picture.innerHTML = draw(description, values, Math.max(this.width, 280));
+    this.picture.firstElementChild.setAttribute("aria-hidden", "true"); // its box says in words what it shows
     const none = Object.keys(values).length === 0;
     const sentences = comparison(description, values);
     const shown = none

@@ -42,6 +42,8 @@ export class Sketch {
       this.back = document.createElementNS(SVG, "g");
       this.svg.append(this.back, ...this.handles);
       this.svg.setAttribute("class", "labkit-sketch");
+      this.svg.setAttribute("role", "group");
+      this.svg.setAttribute("aria-label", this.description.question);
       this.element.replaceChildren(this.svg);
     }
     for (const name of ["viewBox", "width", "height"]) this.svg.setAttribute(name, svg.getAttribute(name));

@@ -1,0 +1,139 @@
+"""Measure the built pages as a reader meets them: what they weigh, and how soon a live figure answers.
+
+Usage: ``python -m book.tools.measuring``, after ``make book``. Prints one JSON object of figures by name; exit code 3
+and one sentence where the pages, Playwright or Chromium are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from book.tools.layout import Layout
+from book.tools.serving import open_server
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+PAGE, FIGURE, CONTROL = "labs/09_quorums.html", "latency", "delay"
+MOVES = 15
+TIMEOUT_MS = 60_000
+
+# From the event of a slider's move to the frame in which its exact picture stands.
+TIMED_MOVES = """async ([name, control, moves]) => {
+  const figure = document.querySelector(`[data-labkit-live="${name}"]`);
+  const slider = figure.querySelector(`[data-control="${control}"] input`);
+  const frame = () => new Promise(requestAnimationFrame);
+  const times = [];
+  for (let move = 0; move < moves; move += 1) {
+    const before = figure.labkitAnswer, begin = performance.now();
+    slider.value = String(move % 2 ? Number(slider.value) - 1 : Number(slider.value) + 1);
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    while (figure.dataset.state !== "exact" || figure.labkitAnswer === before) {
+      if (performance.now() - begin > 60000) throw new Error(`no exact answer: ${figure.dataset.state}`);
+      await frame();
+    }
+    times.push(performance.now() - begin);
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+  return {times, events: JSON.parse(figure.labkitAnswer).events};
+}"""
+# What stands there when the page has been read in: text, and a picture in each figure.
+READABLE = """() => document.querySelector("h1").textContent.length > 0
+  && [...document.querySelectorAll("[data-labkit-live]")].every(e => e.querySelector(".labkit-picture svg"))"""
+
+
+class Missing(Exception):
+    """Something that measuring needs is not there; its text says what."""
+
+
+def measure(pages: Path) -> dict[str, float]:
+    """The figures by name. Takes about ten seconds; starts a browser with an empty cache."""
+    with served(pages) as address, browser() as chromium, chromium.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        received = transfers(context, page)
+        page.goto(address + PAGE, wait_until="networkidle")
+        if any(url.endswith(".wasm") for url in received["urls"]):
+            raise AssertionError("the page loads wasm before anybody has touched it")
+        if not page.evaluate(READABLE):
+            raise AssertionError("the page is not readable before the first touch")
+        weight = received["bytes"]
+        painted = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        first = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, 1])
+        warm = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, MOVES])
+    return {
+        "page, kB before the first touch": weight / 1000,
+        "page, first paint after (s)": painted / 1000,
+        "live figure, first exact result after the first touch, cold cache (s)": first["times"][0] / 1000,
+        "live figure, events of a run": float(warm["events"]),
+        "live figure, slider to picture, median (ms)": median(warm["times"]),
+    }
+
+
+def transfers(context: Any, page: Any) -> dict[str, Any]:
+    """What the page has received so far: bytes as they came over the wire, and addresses."""
+    received: dict[str, Any] = {"bytes": 0.0, "urls": []}
+    session = context.new_cdp_session(page)
+    session.send("Network.enable")
+
+    def finished(event: dict[str, Any]) -> None:
+        received["bytes"] += event["encodedDataLength"]
+
+    session.on("Network.loadingFinished", finished)
+    session.on("Network.requestWillBeSent", lambda event: received["urls"].append(event["request"]["url"]))
+    return received
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise Missing("pages are measured with Playwright: install labkit with its extra 'test'") from None
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        raise Missing(f"pages are measured in Chromium, and none is on the path (looked for {', '.join(BROWSERS)})")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve the pages on a free port of this machine, and give the address."""
+    if not (folder / PAGE).is_file():
+        raise Missing("the pages are not built: run make book first")
+    with open_server(folder, 0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.address
+        finally:
+            server.shutdown()
+            thread.join(timeout=10)
+
+
+def main() -> int:
+    """Print the figures and return the exit code."""
+    try:
+        print(json.dumps(measure(Layout(ROOT).html)))
+    except Missing as missing:
+        print(missing, file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

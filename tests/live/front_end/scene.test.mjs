@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { eventsOf } from "../../../labkit/live/web/scene_events.js";
+import { layOut, leastWidth } from "../../../labkit/live/web/scene_layout.js";
+import { drawScene, staticScene } from "../../../labkit/live/web/scene_svg.js";
+import { textWidth } from "../../../labkit/live/web/text_width.js";
+import { scene } from "./figures.mjs";
+
+/** The box of every text of a drawing. */
+function texts(svg) {
+  return [
+    ...svg.matchAll(/<text class="([^"]*)" x="([-\d.]+)" y="([-\d.]+)" text-anchor="(\w+)">([^<]*)<\/text>/g),
+  ].map(([, kind, x, y, anchor, words]) => {
+    const width = textWidth(words.replaceAll(/&\w+;/g, "x"), 12);
+    const left = Number(x) - { start: 0, middle: width / 2, end: width }[anchor];
+    return { kind, words, left, right: left + width, top: Number(y) - 10, bottom: Number(y) + 2 };
+  });
+}
+
+function crowd(messages) {
+  const lanes = Array.from({ length: 5 }, (_, index) => ({ node: `node-${index}` }));
+  const all = Array.from({ length: messages }, (_, index) => ({
+    from: index % 5,
+    to: (index * 3 + 1) % 5,
+    sent: index,
+    arrives: index % 7 ? index + 9 : null,
+    fate: index % 7 ? "sent" : "lost",
+    reply: index % 2 === 1,
+    label: `call-${index}`,
+  }));
+  const operations = all.slice(0, 20).map((message, index) => ({
+    lane: index % 2,
+    begin: index * 3,
+    end: index * 3 + 20,
+    label: `operation number ${index}`,
+    outcome: "ok",
+    remark: "",
+  }));
+  return scene({ lanes, messages: all, operations, end: messages + 10, notes: [], windows: [], flagged: [] });
+}
+
+test("every mark of the scene is drawn, also without a page", () => {
+  const svg = staticScene(scene(), 700, "t");
+  for (const words of [
+    "write lost",
+    "read ×2",
+    "read down",
+    "gossip stopped",
+    "crashed",
+    "partition of replica-1, replica-2",
+    "clock 51.0 ms",
+    "time in ms",
+  ]) {
+    assert.ok(svg.includes(`>${words}<`), words);
+  }
+  assert.equal(svg.match(/class="message/g).length, 8);
+  assert.ok(svg.includes("client-1, write x = 1: acknowledged, and missed"));
+  assert.ok(!svg.includes("NaN") && !svg.includes("undefined") && !svg.includes("Infinity"));
+});
+
+test("no two labels overlap and none leaves the picture", () => {
+  for (const picture of [scene(), crowd(30), crowd(120)]) {
+    for (const width of [340, 700, 1000]) {
+      const sheet = layOut(picture, width);
+      const labels = texts(drawScene(sheet, "t").svg).filter(({ kind }) => kind !== "number");
+      labels.forEach((one, index) => {
+        assert.ok(
+          one.left > -3 && one.right < sheet.width + 3 && one.bottom < sheet.height + 3,
+          `${one.words} at ${width}`,
+        );
+        for (const other of labels.slice(index + 1)) {
+          const apart =
+            one.right <= other.left + 1 ||
+            other.right <= one.left + 1 ||
+            one.bottom <= other.top ||
+            other.bottom <= one.top;
+          assert.ok(apart, `${one.words} and ${other.words} at ${width}`);
+        }
+      });
+    }
+  }
+});
+
+test("labels that find no room are counted, not drawn over others", () => {
+  const roomy = scene({ messages: scene().messages.slice(0, -1) }); // the last one ends at the picture's edge
+  assert.equal(drawScene(layOut(roomy, 800), "t").leftOut, 0);
+  assert.ok(drawScene(layOut(crowd(120), 700), "t").leftOut > 50);
+});
+
+test("a picture is never narrower than it is legible", () => {
+  assert.equal(layOut(crowd(120), 300).width, leastWidth(crowd(120)));
+  assert.ok(leastWidth(scene()) <= 358);
+});
+
+test("texts of a run are text, whatever is in them", () => {
+  const evil = scene({ lanes: [{ node: '<img src=x onerror="x">' }, { node: "b" }, { node: "c" }], flagged: [] });
+  evil.messages[0].label = "</text><script>";
+  const svg = staticScene(evil, 700, "t");
+  assert.ok(!svg.includes("<img") && !svg.includes("<script"));
+});
+
+test("events come in the order of their times, each with its sentence", () => {
+  const events = eventsOf(scene());
+  assert.deepEqual(
+    events.map(({ at }) => at),
+    events.map(({ at }) => at).toSorted((a, b) => a - b),
+  );
+  const told = events.map(({ text }) => text);
+  for (const sentence of [
+    "client-1 sends write to replica-1",
+    "client-1's write reaches replica-1",
+    "replica-1 answers client-1",
+    "replica-1's answer reaches client-1",
+    "client-1's write to replica-2 is lost",
+    "client-1's read finds replica-2 down",
+    "replica-1: stored x = 1; its clock shows 51 ms",
+    "partition of replica-1, replica-2 begins",
+    "client-1's write x = 1 succeeds: acknowledged, and missed",
+  ])
+    assert.ok(told.includes(sentence), sentence);
+});
+
+test("empty, tiny and strange scenes draw without a fault", () => {
+  const bare = { messages: [], operations: [], notes: [], windows: [], flagged: [] };
+  for (const changes of [
+    bare,
+    { ...bare, begin: 5, end: 5 },
+    { ...bare, end: 1e-6 },
+    { end: 1e9 },
+    { begin: 10, end: 30 },
+    { messages: [{ from: 0, to: 9, sent: 1, arrives: 2, fate: "sent" }] },
+  ]) {
+    const svg = staticScene(scene(changes), 700, "t");
+    assert.ok(!svg.includes("NaN"), JSON.stringify(changes).slice(0, 60));
+  }
+});

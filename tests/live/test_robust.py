@@ -1,0 +1,170 @@
+"""Whatever happens to a page, a live figure is neither dead nor lying."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.live.driver import COUNT_RUNS, LiveFigure, figures, opened
+from tests.live.test_pages_live import truth
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+LAB = "labs/09_quorums.html"
+SHORT_LIMITS = "globalThis.labkitLimits = {pingMs: 1500, answerMs: 8000};"
+NO_STORAGE = """
+const refuse = () => { throw new DOMException("blocked", "SecurityError"); };
+for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, {get: refuse});
+"""
+NO_WEBASSEMBLY = "delete globalThis.WebAssembly;"
+A_HUNDRED_EVENTS = """async slider => {
+  for (let event = 0; event < 100; event += 1) {
+    slider.value = String(event % 2 ? 0 : 1 + event % Number(slider.max));
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
+}"""
+ABSURD = (
+    "#live=staleness&experiment=quorums&seed=7&read_quorum=1e999",
+    "#live=staleness&experiment=quorums&seed=-1",
+    "#live=staleness&experiment=quorums&seed=seven",
+    "#live=staleness&experiment=clocks&seed=7",
+    "#live=staleness&experiment=quorums&read_quorum=2&read_quorum=3",
+    "#live=staleness&experiment=quorums&__proto__=1&constructor=2",
+    "#live=staleness&experiment=quorums&read_quorum=%zz&loss=NaN",
+    "#live=nothing&experiment=quorums",
+    "#live=&&&===&=",
+    "#live=staleness&read_quorum=" + "9" * 20_000,
+    "#live=staleness&write_quorum=%F0%9F%98%80%00",
+)
+
+
+def moved(figure: LiveFigure, name: str = "read_quorum") -> str:
+    control = next(control for control in figure.controls() if control["name"] == name)
+    figure.move_by_keyboard(control)
+    return figure.settle()
+
+
+def test_a_worker_that_is_killed_in_mid_run_is_replaced(pages: Path, browser, serve) -> None:
+    with serve(pages) as address, opened(browser, address + LAB, SHORT_LIMITS) as page:
+        figure = LiveFigure(page, "staleness")
+        moved(figure)
+        for _ in range(2):
+            figure.control("read_quorum").press("ArrowRight")
+            page.evaluate("() => globalThis.labkit.worker().terminate()")
+            page.wait_for_function(
+                "() => document.querySelector('[data-labkit-live=staleness]').dataset.state !== 'exact'"
+            )
+            found = figure.settle("exact", "unavailable")
+            assert figure.state == "exact" and found == truth(found)
+
+
+def test_a_worker_that_is_killed_while_idle_is_replaced_at_the_next_touch(pages: Path, browser, serve) -> None:
+    with serve(pages) as address, opened(browser, address + LAB, SHORT_LIMITS) as page:
+        figure = LiveFigure(page, "staleness")
+        before = moved(figure)
+        page.evaluate("() => globalThis.labkit.worker().terminate()")
+        figure.control("read_quorum").press("ArrowRight")
+        page.wait_for_function(
+            "before => document.querySelector('[data-labkit-live=staleness]').labkitAnswer !== before", arg=before
+        )
+        found = figure.settle("exact")
+        assert found == truth(found)
+
+
+def test_a_hundred_events_in_a_second_end_at_the_last_with_one_run_in_flight(pages: Path, browser, serve) -> None:
+    with serve(pages) as address, opened(browser, address + LAB, COUNT_RUNS) as page:
+        figure = LiveFigure(page, "staleness")
+        moved(figure)
+        figure.control("write_delay").evaluate(A_HUNDRED_EVENTS)
+        found = figure.settle("exact")
+        runs = page.evaluate("() => window.runs")
+        assert runs["most"] == 1 and 2 < runs["sent"] < 100 and runs["waiting"] == 0
+        asked = figure.control("write_delay").evaluate("e => Number(e.value)")
+        control = next(control for control in figure.controls() if control["name"] == "write_delay")
+        assert json.loads(found)["request"]["parameters"]["write_delay"] == control["values"][asked]
+        assert found == truth(found)
+
+
+@pytest.mark.parametrize("fragment", ABSURD, ids=[f"address {number}" for number in range(len(ABSURD))])
+def test_an_absurd_address_is_answered_with_a_sentence_and_the_figures_work(
+    pages: Path, browser, serve, fragment: str
+) -> None:
+    with serve(pages) as address, opened(browser, address + LAB + fragment) as page:
+        said = " ".join(figure.says for figure in figures(page))
+        assert "address" in said
+        figure = LiveFigure(page, "staleness")
+        found = moved(figure, "write_quorum")
+        assert figure.state == "exact" and found == truth(found)
+
+
+def test_blocked_storage_costs_nothing_but_the_memory_of_predictions(pages: Path, browser, serve) -> None:
+    problems: list[str] = []
+    with serve(pages) as address, opened(browser, address + LAB, NO_STORAGE, problems) as page:
+        figure = LiveFigure(page, "staleness")
+        assert moved(figure) == truth(figure.answer)
+        asked = page.locator('[data-labkit-prediction="stale-reads"]').first
+        asked.get_by_role("slider").first.press("ArrowRight")
+        assert "until you leave" in asked.inner_text()
+    ours = [problem for problem in problems if "labkit" in problem or "live-" in problem]
+    assert not ours, ours
+
+
+def unavailable_but_honest(page, figure: LiveFigure) -> None:
+    control = next(control for control in figure.controls() if control["name"] == "read_quorum")
+    figure.move_by_keyboard(control)
+    figure.settle("unavailable")
+    page.wait_for_function("() => document.querySelector('[data-labkit-live=staleness] .labkit-picture svg')")
+    shown = json.loads(figure.answer)["request"]["parameters"]
+    slider = figure.control("read_quorum")
+    assert shown["read_quorum"] == control["values"][int(slider.input_value())]  # it came with the book
+    assert "labkit run" in figure.element.inner_text()
+    assert figure.says
+
+
+def test_without_webassembly_the_nearest_run_of_the_book_answers(pages: Path, browser, serve) -> None:
+    with serve(pages) as address, opened(browser, address + LAB, NO_WEBASSEMBLY) as page:
+        figure = LiveFigure(page, "staleness")
+        unavailable_but_honest(page, figure)
+        assert "WebAssembly" in figure.says
+
+
+def test_where_python_does_not_arrive_the_nearest_run_of_the_book_answers(pages: Path, browser, serve) -> None:
+    problems: list[str] = []
+    with serve(pages) as address, opened(browser, address + LAB, problems=problems) as page:
+        page.context.route("**/*.wasm", lambda route: route.abort())
+        unavailable_but_honest(page, LiveFigure(page, "staleness"))
+    assert all("wasm" in problem or "ERR_FAILED" in problem for problem in problems), problems
+
+
+def test_pages_opened_from_a_file_answer_from_what_they_carry(pages: Path, browser) -> None:
+    with opened(browser, (pages / LAB).as_uri()) as page:
+        figure = LiveFigure(page, "staleness")
+        unavailable_but_honest(page, figure)
+        assert "file" in figure.says
+
+
+def test_a_run_can_be_stepped_through_and_does_not_move_for_those_who_ask(pages: Path, browser, serve) -> None:
+    with serve(pages) as address, opened(browser, address + LAB, reduced_motion="reduce") as page:
+        figure = LiveFigure(page, "one-write-one-read")
+        told = figure.element.locator(".labkit-event")
+        whole = told.inner_text()
+        step_back = figure.element.get_by_role("button", name="Step back")
+        step_back.click()
+        last = told.inner_text()
+        step_back.click()
+        assert len({whole, last, told.inner_text()}) == 3
+        figure.element.get_by_role("button", name="Step forward").click()
+        assert told.inner_text() == last
+        scrubber = figure.element.get_by_role("slider", name="Moment of the run")
+        scrubber.focus()
+        scrubber.press("Home")
+        first = told.inner_text()
+        figure.element.get_by_role("button", name="Play").click()
+        page.wait_for_function(
+            "([element, first]) => element.textContent !== first", arg=[told.element_handle(), first]
+        )
+        figure.element.get_by_role("button", name="Pause").click()
+        assert scrubber.get_attribute("aria-valuetext") == told.inner_text()
