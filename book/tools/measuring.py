@@ -23,25 +23,29 @@ ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 PAGE, FIGURE, CONTROL = "labs/09_quorums.html", "latency", "delay"
-MOVES = 15
 TIMEOUT_MS = 60_000
 
+# Places along the slider. A reader who goes on step by step looks at each picture; one who drags it does not. No
+# place is visited twice with the same seed, so that no answer is one that the page has kept.
+FIRST, STEPS, JUMPS = [17], list(range(3, 16)), [20, 4, 15, 7, 22, 10, 2, 17, 12, 5, 19, 9, 14]
+LOOKING_MS, DRAGGING_MS = 700, 50
 # From the event of a slider's move to the frame in which its exact picture stands.
-TIMED_MOVES = """async ([name, control, moves]) => {
+TIMED_MOVES = """async ([name, control, places, pause, seed]) => {
   const figure = document.querySelector(`[data-labkit-live="${name}"]`);
   const slider = figure.querySelector(`[data-control="${control}"] input`);
   const frame = () => new Promise(requestAnimationFrame);
   const times = [];
-  for (let move = 0; move < moves; move += 1) {
+  figure.querySelector('input[data-control="seed"]').value = String(seed);
+  for (const place of places) {
     const before = figure.labkitAnswer, begin = performance.now();
-    slider.value = String(move % 2 ? Number(slider.value) - 1 : Number(slider.value) + 1);
+    slider.value = String(place);
     slider.dispatchEvent(new Event("input", {bubbles: true}));
     while (figure.dataset.state !== "exact" || figure.labkitAnswer === before) {
       if (performance.now() - begin > 60000) throw new Error(`no exact answer: ${figure.dataset.state}`);
       await frame();
     }
     times.push(performance.now() - begin);
-    await new Promise(resolve => setTimeout(resolve, 100));
+    await new Promise(resolve => setTimeout(resolve, pause));
   }
   return {times, events: JSON.parse(figure.labkitAnswer).events};
 }"""
@@ -67,14 +71,16 @@ def measure(pages: Path) -> dict[str, float]:
             raise AssertionError("the page is not readable before the first touch")
         weight = received["bytes"]
         painted = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
-        first = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, 1])
-        warm = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, MOVES])
+        first = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, FIRST, LOOKING_MS, 1])
+        jumps = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, JUMPS, DRAGGING_MS, 2])
+        steps = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, STEPS, LOOKING_MS, 3])
     return {
         "page, kB before the first touch": weight / 1000,
         "page, first paint after (s)": painted / 1000,
         "live figure, first exact result after the first touch, cold cache (s)": first["times"][0] / 1000,
-        "live figure, events of a run": float(warm["events"]),
-        "live figure, slider to picture, median (ms)": median(warm["times"]),
+        "live figure, events of a run": float(jumps["events"]),
+        "live figure, slider to picture, step after step, median (ms)": median(steps["times"]),
+        "live figure, slider to picture, jumps, median (ms)": median(jumps["times"]),
     }
 
 

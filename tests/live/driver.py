@@ -16,7 +16,11 @@ ANSWER_MS = 60_000
 SETTLED = ("exact", "refused", "unavailable")
 OFFSETS_ALONG_A_SLIDER = (0.15, 0.85, 0.5)
 
+COMPUTE_ALL = "globalThis.labkitLimits = {aheadMs: 0, answersKept: 0};"
+"""Every answer is computed when it is asked for: none beforehand, and none from memory."""
+
 COUNT_RUNS = """
+globalThis.labkitLimits = {aheadMs: 0, answersKept: 0};
 window.runs = {sent: 0, waiting: 0, most: 0};
 const Real = window.Worker;
 window.Worker = class extends Real {

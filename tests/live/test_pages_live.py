@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit.live.answering import answer_json, canonical
-from tests.live.driver import OFFSETS_ALONG_A_SLIDER, LiveFigure, figures, opened
+from tests.live.driver import COMPUTE_ALL, OFFSETS_ALONG_A_SLIDER, LiveFigure, figures, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2700)]
 
@@ -27,7 +27,7 @@ def test_no_page_with_a_live_figure_is_left_out(pages: Path) -> None:
 def test_every_control_moves_picture_and_numbers_and_its_undo_gives_the_same_bytes(
     pages: Path, browser, serve, name: str
 ) -> None:
-    with serve(pages) as address, opened(browser, address + name) as page:
+    with serve(pages) as address, opened(browser, address + name, COMPUTE_ALL) as page:
         found = figures(page)
         assert found
         for figure in found:

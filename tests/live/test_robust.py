@@ -13,7 +13,7 @@ from tests.live.test_pages_live import truth
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LAB = "labs/09_quorums.html"
-SHORT_LIMITS = "globalThis.labkitLimits = {pingMs: 1500, answerMs: 8000};"
+SHORT_LIMITS = "globalThis.labkitLimits = {pingMs: 1500, answerMs: 8000, aheadMs: 0, answersKept: 0};"
 NO_STORAGE = """
 const refuse = () => { throw new DOMException("blocked", "SecurityError"); };
 for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, {get: refuse});
@@ -52,7 +52,7 @@ def test_a_worker_that_is_killed_in_mid_run_is_replaced(pages: Path, browser, se
         figure = LiveFigure(page, "staleness")
         moved(figure)
         for _ in range(2):
-            figure.control("read_quorum").press("ArrowRight")
+            figure.control("write_delay").press("ArrowRight")
             page.evaluate("() => globalThis.labkit.worker().terminate()")
             page.wait_for_function(
                 "() => document.querySelector('[data-labkit-live=staleness]').dataset.state !== 'exact'"
@@ -86,6 +86,21 @@ def test_a_hundred_events_in_a_second_end_at_the_last_with_one_run_in_flight(pag
         control = next(control for control in figure.controls() if control["name"] == "write_delay")
         assert json.loads(found)["request"]["parameters"]["write_delay"] == control["values"][asked]
         assert found == truth(found)
+
+
+def test_what_a_reader_may_ask_next_is_computed_ahead_and_is_the_truth(pages: Path, browser, serve) -> None:
+    count = COUNT_RUNS.replace("aheadMs: 0, answersKept: 0", "")
+    with serve(pages) as address, opened(browser, address + LAB, count) as page:
+        figure = LiveFigure(page, "latency")
+        moved(figure, "delay")
+        page.wait_for_function(
+            "() => window.runs.sent >= 3 && window.runs.waiting === 0"
+        )  # two more than were asked for
+        sent = page.evaluate("() => window.runs.sent")
+        figure.control("delay").press("ArrowRight")
+        found = figure.settle("exact")
+        assert found == truth(found)
+        assert page.evaluate("() => window.runs.sent") == sent
 
 
 @pytest.mark.parametrize("fragment", ABSURD, ids=[f"address {number}" for number in range(len(ABSURD))])

@@ -7,7 +7,7 @@ import { initialValues, shownValue, withValue } from "./values.js";
 const NOT_A_TOUCH = new Set(["Tab", "Shift", "Control", "Alt", "Meta", "Escape"]);
 
 export class Controls {
-  /** `onTouch` hears the first sign of a hand on a control, `onChange` every change. */
+  /** `onTouch` hears the first sign of a hand on a control, `onChange` every change, and of which dial. */
   constructor(element, description, { onTouch, onChange }) {
     this.description = description;
     this.onChange = onChange;
@@ -42,7 +42,7 @@ export class Controls {
     const part = build(control, id, help);
     part.input.addEventListener(control.kind === "range" ? "input" : "change", () => {
       part.show?.();
-      this.onChange();
+      this.onChange(control.name);
     });
     part.write(control.value);
     this.parts.set(control.name, part);

@@ -8,6 +8,7 @@
 
 import { Actions } from "./actions.js";
 import { formatAddress, resolveAddress } from "./address.js";
+import { likelyNext } from "./ahead.js";
 import { Controls } from "./controls.js";
 import { make } from "./dom.js";
 import { LIMITS } from "./limits.js";
@@ -92,7 +93,7 @@ class LiveFigure {
     this.numbers = new Numbers(numbers);
     this.controls = new Controls(controls, description, {
       onTouch: () => this.#touched(),
-      onChange: () => this.#changed(),
+      onChange: (dial) => this.#changed(dial),
     });
     this.actions = new Actions(actions, {
       link: host.kind === "page" ? () => new URL(this.#address(), location.href).href : null,
@@ -123,8 +124,9 @@ class LiveFigure {
     if (this.description.initial?.picture?.kind === "vega-lite") this.host.loadVega().catch(() => {});
   }
 
-  #changed() {
+  #changed(dial) {
     this.#note = "";
+    this.moved = { dial, from: this.wanted.values[dial] };
     this.#touched();
     this.#ask();
     clearTimeout(this.addressTimer);
@@ -155,8 +157,17 @@ class LiveFigure {
   #answered(text, run) {
     this.#computed = true;
     const answer = JSON.parse(text);
+    if (run === this.wanted) this.#lookAhead(run);
     if (answer.error === undefined) this.#show({ run, answer, text, origin: "computed" });
     else if (run === this.wanted) this.#refuse(answer.error, text);
+  }
+
+  /** Lets the host compute what the control that was moved last may be moved to next. */
+  #lookAhead({ values, seed }) {
+    const control = this.description.controls.find(({ name }) => name === this.moved?.dial);
+    if (!control || !this.host.ahead) return;
+    const next = likelyNext(control, this.moved.from, values[control.name]);
+    this.host.ahead(next.map((value) => requestFor(this.description, { ...values, [control.name]: value }, seed)));
   }
 
   #failed(reason, run) {

@@ -1,5 +1,6 @@
 /** The built page's host: one worker with Python in it, shared by all figures of the page. */
 
+import { Answers } from "./ahead.js";
 import { LIMITS } from "./limits.js";
 import { Turns, unavailable } from "./turns.js";
 import { loadVegaOnce } from "./vega_loader.js";
@@ -28,6 +29,8 @@ export class WorkerHost {
   #flight = null;
   #numbers = 0;
   #timers = {};
+  #answers = new Answers(LIMITS.answersKept);
+  #planned = []; // requests that may come, to be computed while nobody asks for anything
 
   /** `folder`: the address of the folder with worker.js and vega.js. */
   constructor(folder) {
@@ -39,6 +42,7 @@ export class WorkerHost {
     return {
       kind: this.kind,
       answer: (request) => this.#answer(figure, request),
+      ahead: (requests) => this.#plan(requests),
       warm: () => this.#warm(),
       onState: (listener) => this.#listen(listener),
       loadVega: () => loadVegaOnce(async () => new URL("vega.js", this.folder).href),
@@ -56,7 +60,7 @@ export class WorkerHost {
   }
 
   #tell() {
-    const busy = this.#flight || !this.#turns.empty;
+    const busy = (this.#flight && !this.#flight.job.isAhead) || !this.#turns.empty;
     const state = this.#worker && !this.#ready ? "starting" : busy ? "computing" : "";
     for (const listener of this.#listeners) listener(state);
   }
@@ -68,9 +72,34 @@ export class WorkerHost {
   #answer(figure, request) {
     const why = whyNot();
     if (why) return Promise.reject(unavailable(why));
-    const answered = this.#turns.add(figure, JSON.stringify(request));
+    const text = JSON.stringify(request);
+    this.#planned = [];
+    const known = this.#answers.get(text);
+    if (known !== undefined) {
+      this.#turns.drop(figure);
+      this.#next();
+      return Promise.resolve(known);
+    }
+    const answered = this.#turns.add(figure, text);
     this.#next();
     return answered;
+  }
+
+  /** Takes note of what may be asked next, and computes it when nobody has asked for anything for a moment. */
+  #plan(requests) {
+    if (!LIMITS.aheadMs || !LIMITS.answersKept) return;
+    this.#planned = requests.map((request) => JSON.stringify(request));
+    this.#after("ahead", LIMITS.aheadMs, () => this.#computeAhead());
+  }
+
+  #computeAhead() {
+    if (this.#flight || !this.#ready || !this.#turns.empty) return;
+    const [request, ...rest] = this.#planned.filter((text) => this.#answers.get(text) === undefined);
+    this.#planned = rest;
+    if (request === undefined) return;
+    const done = () => this.#computeAhead();
+    const nobodyWaits = () => {};
+    this.#send({ figure: null, request, isAhead: true, attempts: 1, resolve: done, reject: nobodyWaits });
   }
 
   #next() {
@@ -125,10 +154,17 @@ export class WorkerHost {
       const { job } = this.#flight;
       this.#flight = null;
       this.#clear("answer");
-      if (message.answer !== undefined) job.resolve(message.answer);
+      if (message.answer !== undefined) this.#take(job, message.answer);
       else job.reject(unavailable(`${message.error || "The run failed."} ${HELP}`));
       this.#next();
     }
+  }
+
+  #take(job, answer) {
+    this.#answers.keep(job.request, answer);
+    job.resolve(answer);
+    // Somebody may have asked meanwhile for what was being computed ahead.
+    for (const other of this.#turns.takeAll(job.request)) other.resolve(answer);
   }
 
   /** The worker was killed or hangs: once more with a new one, and then no more until the next touch. */

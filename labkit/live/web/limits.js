@@ -24,6 +24,10 @@ export const LIMITS = {
   announceMs: 900,
   /** How long after the last touch the address is written; browsers refuse more than about 100 changes in 30 s. */
   addressMs: 400,
+  /** How long a page must be at rest before it computes what may be asked next; 0: it never does. */
+  aheadMs: 150,
+  /** How many answers a page keeps for the way back; 0: each is computed anew. */
+  answersKept: 60,
   ...given,
 };
 

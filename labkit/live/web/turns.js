@@ -31,6 +31,19 @@ export class Turns {
     return job;
   }
 
+  /** Takes every job out of the line that asks for this. */
+  takeAll(request) {
+    const jobs = [...this.#waiting.values()].filter((job) => job.request === request);
+    for (const job of jobs) this.#waiting.delete(job.figure);
+    return jobs;
+  }
+
+  /** Lets go of what a figure waits for: it has what it wants from elsewhere. */
+  drop(figure) {
+    this.#waiting.get(figure)?.reject(superseded());
+    this.#waiting.delete(figure);
+  }
+
   /** Puts back a job whose run was lost, first in line; if its figure has asked for something newer, that counts. */
   putBack(job) {
     if (this.#waiting.has(job.figure)) return job.reject(superseded());

@@ -51,3 +51,16 @@ test("why Python cannot start is one sentence for each reason", () => {
   assert.match(whyNot({ ...fine, WebAssembly: undefined }), /WebAssembly/);
   assert.match(whyNot({ ...fine, Worker: undefined }), /worker/);
 });
+
+test("everybody who asked for the same is taken at once, and a figure can leave the line", async () => {
+  const turns = new Turns();
+  const one = turns.add("one", "same");
+  turns.add("two", "other").catch(() => {});
+  const three = turns.add("three", "same");
+  for (const job of turns.takeAll("same")) job.resolve("answer");
+  assert.deepEqual(await Promise.all([one, three]), ["answer", "answer"]);
+  const left = turns.add("two", "newer");
+  turns.drop("two");
+  await assert.rejects(left, { kind: "superseded" });
+  assert.ok(turns.empty);
+});

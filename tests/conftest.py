@@ -16,7 +16,7 @@ import pytest
 from book.tools.serving import open_server
 from tests.book import page_checker
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 BUILD_TIMEOUT = 2400
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
