@@ -21,7 +21,7 @@ COMPUTE_ALL = "globalThis.labkitLimits = {aheadMs: 0, answersKept: 0};"
 
 COUNT_RUNS = """
 globalThis.labkitLimits = {aheadMs: 0, answersKept: 0};
-window.runs = {sent: 0, waiting: 0, most: 0};
+window.runs = {sent: 0, waiting: 0, most: 0, requests: []};
 const Real = window.Worker;
 window.Worker = class extends Real {
   constructor(...given) {
@@ -30,7 +30,7 @@ window.Worker = class extends Real {
   }
   postMessage(message, ...rest) {
     if (message.kind === "answer") {
-      window.runs.sent += 1; window.runs.waiting += 1;
+      window.runs.sent += 1; window.runs.waiting += 1; window.runs.requests.push(message.request);
       window.runs.most = Math.max(window.runs.most, window.runs.waiting);
     }
     super.postMessage(message, ...rest);
@@ -59,8 +59,10 @@ class LiveFigure:
 
     @property
     def picture(self) -> str:
-        """The picture as it is drawn, with what it is called."""
-        return self.element.locator(".labkit-picture").first.evaluate("e => e.getAttribute('aria-label') + e.innerHTML")
+        """The picture's marks and what it is called; Vega may write the same marks in another order."""
+        drawn = self.element.locator(".labkit-picture").first
+        marks = sorted(drawn.evaluate("e => e.innerHTML").replace("><", ">\n<").split("\n"))
+        return "\n".join([drawn.get_attribute("aria-label") or "", *marks])
 
     @property
     def numbers(self) -> str:

@@ -88,6 +88,8 @@ async function withRoomFor(memory, load) {
 async function boot({ indexURL, archives, read = fetched }, options) {
   const wheels = Promise.all(archives.map((name) => read(name)));
   wheels.catch(() => {}); // told below; until then somebody else may have failed first
+  // Pyodide may wait for ever for a program that does not arrive.
+  if (read === fetched) await mustExist(`${indexURL}pyodide.asm.wasm`);
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
   // labkit's results must not depend on the order of sets. If ever one does, it does so for every reader alike.
   const env = { PYTHONHASHSEED: "0" };
@@ -116,6 +118,11 @@ function canRestore() {
 async function unzipped(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function mustExist(url) {
+  const { ok, status } = await fetch(url, { method: "HEAD", credentials: "same-origin" });
+  if (!ok) throw new Error(`${url} answers ${status}`);
 }
 
 async function fetched(url) {
