@@ -6,6 +6,9 @@ is its text and its tables.
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -29,7 +32,8 @@ def figure_widget(description: Mapping[str, Any]) -> Any:
     if kind is None:
         return None
     made = kind(description=dict(description))
-    made.on_msg(lambda widget, content, _buffers: attend(content, widget.send))
+    kernel = _running_loop()
+    made.on_msg(lambda widget, content, _buffers: receive(content, widget.send, kernel))
     return made
 
 
@@ -44,6 +48,38 @@ def view(widget: Any) -> dict[str, Any]:
     if widget is None:
         return {}
     return {VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
+
+
+def receive(content: Mapping[str, Any], send: Send, kernel: asyncio.AbstractEventLoop | None) -> None:
+    """Attend to a message where it can be: JupyterLab may hand it over in a thread beside the one that runs cells.
+
+    A simulation runs in any thread, and so answers even while a cell runs. Ray starts in the main thread alone, and
+    there alone the kernel's stop button ends a run: `kernel` is the loop of that thread.
+    """
+    if content.get("kind") != "measure":
+        attend(content, send)
+    elif threading.current_thread() is threading.main_thread() or kernel is None:
+        _interruptible(content, send)
+    else:
+        kernel.call_soon_threadsafe(_interruptible, content, send)
+
+
+def _interruptible(content: Mapping[str, Any], send: Send) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return attend(content, send)
+    # Between two cells a kernel ignores SIGINT, and this runs between two cells.
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        attend(content, send)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def attend(content: Mapping[str, Any], send: Send, runner: Runner = run) -> None:
