@@ -139,7 +139,7 @@ class Experiment:
             result.measures = {measure.name: measure for measure in self._measure(result)}
         if self._verify is not None:
             result.verdicts = list(self._verify(result))
-        return result
+        return result.evaluated()
 
 
 def experiment(*, title: str, guide: str) -> Callable[[Callable[..., None]], Experiment]:

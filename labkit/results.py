@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,18 @@ class Result:
     measures: dict[str, Measure] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     changed: dict[str, str] = field(default_factory=dict)
+    _once: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """``compute()``, kept while the result is evaluated: for what both its measures and its verdicts need."""
+        if name not in self._once:
+            self._once[name] = compute()
+        return self._once[name]
+
+    def evaluated(self) -> Result:
+        """The result, without what `once` has kept."""
+        self._once.clear()
+        return self
 
     @property
     def operations(self) -> list[Operation]:

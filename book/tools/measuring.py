@@ -72,8 +72,8 @@ def measure(pages: Path) -> dict[str, float]:
         weight = received["bytes"]
         painted = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
         first = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, FIRST, LOOKING_MS, 1])
-        jumps = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, JUMPS, DRAGGING_MS, 2])
-        steps = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, STEPS, LOOKING_MS, 3])
+        steps = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, STEPS, LOOKING_MS, 2])
+        jumps = page.evaluate(TIMED_MOVES, [FIGURE, CONTROL, JUMPS, DRAGGING_MS, 3])
     return {
         "page, kB before the first touch": weight / 1000,
         "page, first paint after (s)": painted / 1000,

@@ -51,14 +51,14 @@ def judge_reads(operations: Iterable[Operation]) -> Iterator[ReadJudgement]:
         yield keys[read.key].judge(read)
 
 
-def fresh_reads(operations: Iterable[Operation]) -> Verdict:
+def fresh_reads(operations: Iterable[Operation], judged: Iterable[ReadJudgement] | None = None) -> Verdict:
     """OK if every read was fresh; else the read that missed a write by the shortest stretch of history.
 
-    The counterexample is the returned write (unless it is the initial value), the missed write, the read.
+    `judged` is what `judge_reads` says of the operations, if it has been asked already. The counterexample is the returned write (unless it is the initial value), the missed write, the read.
     """
     worst: ReadJudgement | None = None
     count = stale = 0
-    for judgement in judge_reads(operations):
+    for judgement in judge_reads(operations) if judged is None else judged:
         count += 1
         if judgement.missed is None and not judgement.impossible:
             continue

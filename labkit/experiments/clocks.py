@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.checkers.staleness import fresh_reads, judge_reads
+from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
 from labkit.dials import Choice, Dial, Switch
 from labkit.history import Operation
@@ -91,7 +91,7 @@ def measures(result: Result) -> Iterator[Measure]:
     yield Measure("stamp_error_max", max(errors, default=math.nan), "s", "the worst timestamp was this wrong")
     wrong, pairs = wrongly_ordered(writes)
     yield Measure("wrongly_ordered", share(wrong, pairs), "", "share of neighbouring writes whose stamps invert them")
-    judged = list(judge_reads(result.operations))
+    judged = _judged(result)
     lost = sum(judgement.missed is not None for judgement in judged)
     yield Measure("lost_writes", share(lost, len(judged)), "", "share of writes that an older one had beaten")
     latencies = result.latencies("write")
@@ -109,7 +109,11 @@ def measures(result: Result) -> Iterator[Measure]:
 @clocks.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
     """Whether each write could be read back until a later one replaced it."""
-    yield fresh_reads(result.operations)
+    yield fresh_reads(result.operations, _judged(result))
+
+
+def _judged(result: Result) -> list[ReadJudgement]:
+    return result.once("judged reads", lambda: list(judge_reads(result.operations)))
 
 
 def wrongly_ordered(writes: Sequence[Operation]) -> tuple[int, int]:

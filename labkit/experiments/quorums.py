@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import comb
 from typing import Any
 
-from labkit.checkers.staleness import fresh_reads, judge_reads
+from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
 from labkit.dials import Choice, Dial, Switch
 from labkit.faults import FaultPlan
@@ -128,7 +128,7 @@ def quorums(
 @quorums.measure
 def measures(result: Result) -> Iterator[Measure]:
     """Staleness as seen in real time, latencies, and the share of operations that were answered."""
-    judged = list(judge_reads(result.operations))
+    judged = _judged(result)
     stale = sum(judgement.missed is not None for judgement in judged)
     yield Measure("stale_reads", share(stale, len(judged)), "", "share of reads that missed an acknowledged write")
     yield Measure("reads", len(judged), "", "reads that were answered")
@@ -138,7 +138,7 @@ def measures(result: Result) -> Iterator[Measure]:
         yield Measure(
             f"{function}_availability", share(answered, len(operations)), "", f"share of {function}s that succeeded"
         )
-        latencies = result.latencies(function)
+        latencies = sorted(result.latencies(function))  # once, not for each percentile
         for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)):
             what = f"{level:.1%} of {function}s took at most this"
             yield Measure(f"{function}_{name}", percentile(latencies, level), "s", what)
@@ -149,7 +149,11 @@ def measures(result: Result) -> Iterator[Measure]:
 @quorums.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
     """Whether every read was fresh."""
-    yield fresh_reads(result.operations)
+    yield fresh_reads(result.operations, _judged(result))
+
+
+def _judged(result: Result) -> list[ReadJudgement]:
+    return result.once("judged reads", lambda: list(judge_reads(result.operations)))
 
 
 def miss_probability(replicas: int, read_quorum: int, write_quorum: int) -> float:
