@@ -54,7 +54,8 @@ def judge_reads(operations: Iterable[Operation]) -> Iterator[ReadJudgement]:
 def fresh_reads(operations: Iterable[Operation], judged: Iterable[ReadJudgement] | None = None) -> Verdict:
     """OK if every read was fresh; else the read that missed a write by the shortest stretch of history.
 
-    `judged` is what `judge_reads` says of the operations, if it has been asked already. The counterexample is the returned write (unless it is the initial value), the missed write, the read.
+    `judged` is what `judge_reads` says of the operations, if it has been asked already. The counterexample is the
+    returned write (unless it is the initial value), the missed write, the read.
     """
     worst: ReadJudgement | None = None
     count = stale = 0
