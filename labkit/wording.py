@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labkit.results import Result
+from labkit.statistics import ks_by_chance, widest_gap
 
 RUNTIMES = {"simulated": "simulated", "ray": "real processes"}
 
@@ -89,3 +90,15 @@ def _common_changes(results: Sequence[Result]) -> list[str]:
 
 def _once(entries: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(entries))
+
+
+def agreement(function: str, measured: Sequence[float], simulated: Sequence[float]) -> str:
+    """How far two samples of latencies are apart, by Kolmogorov and Smirnov's distance, in a sentence."""
+    gap, place = widest_gap(measured, simulated)
+    if math.isnan(gap):
+        return f"{function.capitalize()}s cannot be compared: one of the runs has none that succeeded."
+    chance = ks_by_chance(len(measured), len(simulated))
+    return (
+        f"{function.capitalize()}s: at most {100 * gap:.1f} percentage points apart, at {duration(place)} "
+        f"(by chance alone up to {100 * chance:.1f})."
+    )

@@ -6,14 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from book.tools.serving import open_server
+from book.tools.serving import in_background
 from tests.book import page_checker
 
 ROOT = Path(__file__).parents[1]
@@ -34,23 +32,10 @@ def browser() -> Iterator[page_checker.Browser]:
         yield started
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Serve `folder` on a free port of this machine and give the address."""
-    with open_server(folder, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.address
-        finally:
-            server.shutdown()
-            thread.join(timeout=10)
-
-
 @pytest.fixture
 def serve():
     """The context manager that serves a folder."""
-    return serving
+    return in_background
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from book.tools.layout import Layout
-from book.tools.serving import open_server
+from book.tools.serving import in_background
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -60,7 +59,9 @@ class Missing(Exception):
 
 def measure(pages: Path) -> dict[str, float]:
     """The figures by name. Takes about ten seconds; starts a browser with an empty cache."""
-    with served(pages) as address, browser() as chromium, chromium.new_context() as context:
+    if not (pages / PAGE).is_file():
+        raise Missing("the pages are not built: run make book first")
+    with in_background(pages) as address, browser() as chromium, chromium.new_context() as context:
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         received = transfers(context, page)
@@ -114,21 +115,6 @@ def browser() -> Iterator[Any]:
             yield chromium
         finally:
             chromium.close()
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve the pages on a free port of this machine, and give the address."""
-    if not (folder / PAGE).is_file():
-        raise Missing("the pages are not built: run make book first")
-    with open_server(folder, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.address
-        finally:
-            server.shutdown()
-            thread.join(timeout=10)
 
 
 def main() -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import gzip
 import http.server
 import io
 import re
+import threading
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
@@ -104,6 +107,19 @@ def open_server(folder: Path, port: int | None) -> Server:
     if port is None:
         raise PortTaken(f"No port from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} is free; use --port.")
     raise PortTaken(f"Port {port} is {reason}; choose another, or leave the port out to get a free one.")
+
+
+@contextlib.contextmanager
+def in_background(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free port beside whatever else this program does, and give the address."""
+    with open_server(folder, 0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.address
+        finally:
+            server.shutdown()
+            thread.join(timeout=10)
 
 
 def serve(folder: Path, port: int | None) -> None:

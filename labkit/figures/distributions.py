@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from labkit.figures.drawing import Drawing, caption, headline, key
 from labkit.figures.style import LAW_LINE, series, styled, theme
 from labkit.results import Result, percentile
-from labkit.statistics import ks_by_chance, widest_gap
-from labkit.wording import RUNTIMES, count, differences, duration, listed, provenance, sentence
+from labkit.statistics import widest_gap
+from labkit.wording import RUNTIMES, agreement, count, differences, duration, listed, provenance, sentence
 
 SHARES = (0, 0.25, 0.5, 0.75, 0.99)
 MARKED = (0.5, 0.99)
@@ -74,18 +74,6 @@ def measured_over_simulated(measured: Result, simulated: Result, functions: Func
     caption(figure, *sentences, provenance((measured, simulated)))
     figure.alt_text = f"Measured over simulated latency. {' '.join(sentences)} {' '.join(map(sentence, keys))}"
     return figure
-
-
-def agreement(function: str, measured: Sequence[float], simulated: Sequence[float]) -> str:
-    """How far two samples of latencies are apart, in a sentence."""
-    gap, place = widest_gap(measured, simulated)
-    if math.isnan(gap):
-        return f"{function.capitalize()}s cannot be compared: one of the runs has none that succeeded."
-    chance = ks_by_chance(len(measured), len(simulated))
-    return (
-        f"{function.capitalize()}s: at most {100 * gap:.1f} percentage points apart, at {duration(place)} "
-        f"(by chance alone up to {100 * chance:.1f})."
-    )
 
 
 def _named(results: Result | Sequence[Result] | Mapping[str, Result]) -> dict[str, Result]:

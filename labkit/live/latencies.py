@@ -28,8 +28,8 @@ from labkit.live.charts import (
 from labkit.live.pictures import Drawn, Picture, picture, texts_option
 from labkit.live.scales import rounded
 from labkit.results import Result, percentile
-from labkit.statistics import ks_by_chance, widest_gap
-from labkit.wording import count, duration
+from labkit.statistics import widest_gap
+from labkit.wording import agreement, count, duration
 
 POINTS = 56
 MARKED = (0.5, 0.99)
@@ -98,18 +98,6 @@ def kinds(results: Iterable[Result], functions: Sequence[str] | None) -> list[st
     if functions is not None:
         return [function for function in functions if function in known]
     return sorted(function for function, _ in known.most_common(MOST_FUNCTIONS))
-
-
-def agreement(function: str, measured: Sequence[float], simulated: Sequence[float]) -> str:
-    """How far two samples are apart, by Kolmogorov and Smirnov's distance, in a sentence."""
-    gap, place = widest_gap(measured, simulated)
-    if math.isnan(gap):
-        return f"{function.capitalize()}s cannot be compared: one of the runs has none that succeeded."
-    chance = ks_by_chance(len(measured), len(simulated))
-    return (
-        f"{function.capitalize()}s, measured against simulated: the distributions are at most {100 * gap:.1f} "
-        f"percentage points apart, at {duration(place)} (by chance alone up to {100 * chance:.1f})."
-    )
 
 
 def _curves(samples: Samples, colours: Sequence[str], dashes: Sequence[Any]) -> Drawn:
