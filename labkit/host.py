@@ -153,22 +153,20 @@ class Host:
         if not calls:
             self._carrier.call_at_us(now + lane.delay_us, partial(self._expire, lane))
         calls.append((now + lane.delay_us, number))
-        self._send((number, self.name, target, False, method, (args, kwargs or None)), now)
+        self.send((number, self.name, target, False, method, (args, kwargs or None)))
         return call
 
     def send(self, message: WireMessage) -> None:
         """Let the network decide on a message, and hand its copies to the runtime."""
-        self._send(message, self._now_us())
-
-    def _send(self, message: WireMessage, now: int) -> None:
         self.messages_sent += 1
         lane = self._lanes.get((message[2], message[4], message[3]))
         if lane is not None and lane.plain and not self._recorder.tracing:  # nearly every message of an untraced run
             self._deliver(message, lane.delay(), None)
         else:
-            self._send_with_care(message, now)
+            self._send_with_care(message)
 
-    def _send_with_care(self, message: WireMessage, now: int) -> None:
+    def _send_with_care(self, message: WireMessage) -> None:
+        now = self._now_us()
         delays, fate = self.outbox.route(message, now)
         record = None
         if self._recorder.tracing:
@@ -242,7 +240,7 @@ class Host:
             self._carrier.failed(error)
             answer = (UNKNOWN, f"{type(error).__name__} in {method}")
         try:
-            self._send((number, self.name, source, True, method, answer), self._now_us())
+            self.send((number, self.name, source, True, method, answer))
         except Exception as unsendable:
             self._carrier.failed(unsendable)
 

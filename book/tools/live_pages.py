@@ -1,11 +1,13 @@
 """Put live figures onto the pages: a picture and numbers that need no script, and the data that make them live.
 
-A notebook's output carries a figure's description. This step adds the runs that the page carries with it and a
-drawing made by Node, and writes all of it as the HTML that Jupyter Book takes over.
+A notebook's output carries a figure's description. This step adds a drawing made by Node, and writes both as the
+HTML that Jupyter Book takes over; the runs that the book carries go into a script, which a page loads when a hand
+comes near the figure.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -73,25 +75,24 @@ class Cache:
 def replace_outputs(layout: Layout, cache: Cache, stem: str, notebook: nbformat.NotebookNode) -> None:
     """Give each live figure and prediction of a notebook its HTML, and write each figure to a file of its own."""
     figures: dict[str, str] = {}
+    runs: dict[str, str] = {}
     for data in outputs(notebook):
         if LIVE in data:
             name = data[LIVE]["name"]
             if name in figures:
                 raise BuildError(f"labs/{stem}.ipynb shows two live figures called {name!r}: give one another name.")
-            data["text/html"] = figures[name] = figure(layout, cache, stem, data[LIVE])
+            script_name, script = runs_script(carried(layout, cache, stem, data[LIVE]))
+            runs[script_name] = script
+            data["text/html"] = figures[name] = figure(layout, cache, stem, data[LIVE] | {"nearby": script_name})
         elif PREDICTION in data:
             data["text/html"] = prediction(data[PREDICTION], data["text/html"])
         if LIVE in data or PREDICTION in data:
             # The HTML carries the description, and a widget's view needs a kernel.
             for mime in [mime for mime in data if not mime.startswith("text/")]:
                 del data[mime]
-    folder = layout.live / stem
-    folder.mkdir(exist_ok=True)
-    for name, html in figures.items():
-        write_if_changed(folder / f"{name}.html", html)
-    for file in folder.iterdir():
-        if file.stem not in figures:
-            file.unlink()
+    files = {f"{name}.html": html for name, html in figures.items()}
+    files |= {f"{name}.js": script for name, script in runs.items()}
+    keep_files(layout.live / stem, files)
 
 
 def outputs(notebook: nbformat.NotebookNode) -> Iterator[dict[str, Any]]:
@@ -102,13 +103,14 @@ def outputs(notebook: nbformat.NotebookNode) -> Iterator[dict[str, Any]]:
 
 def figure(layout: Layout, cache: Cache, stem: str, description: dict[str, Any]) -> str:
     """A live figure's HTML."""
+    return mount(
+        description, drawing(layout, cache, f"{stem}-{description['name']}", description["initial"]["picture"])
+    )
+
+
+def carried(layout: Layout, cache: Cache, stem: str, description: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that the book carries for a figure, computed unless they are those of the last build."""
     where = f"labs/{stem}.ipynb, live figure {description['name']!r}"
-    filled = {**description, "nearby": carried(layout, cache, where, description)}
-    return mount(filled, drawing(layout, cache, f"{stem}-{description['name']}", description["initial"]["picture"]))
-
-
-def carried(layout: Layout, cache: Cache, where: str, description: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs that the page carries, computed unless they are those of the last build."""
     tool = Path(nearby.__file__).read_text()
     key = combined("nearby", json.dumps(description, sort_keys=True), wheels.python_key(layout), tool)
     known = cache.get(key)
@@ -117,12 +119,19 @@ def carried(layout: Layout, cache: Cache, where: str, description: dict[str, Any
         found = compute(where, description)
         known = cache.put(key, json.dumps(found))
         seconds = time.monotonic() - begun
-        print(f"{where}: {len(found)} runs that the page carries, {seconds:.1f} s", flush=True)
+        print(f"{where}: {len(found)} runs that the book carries, {seconds:.1f} s", flush=True)
     return json.loads(known)
 
 
+def runs_script(runs: list[dict[str, Any]]) -> tuple[str, str]:
+    """The runs as a script that a page may load, also from a file, and its name, which tells its contents."""
+    text = json.dumps(runs, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return name, f'(globalThis.labkitRuns ??= {{}})["{name}"] = {text};\n'
+
+
 def compute(where: str, description: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs that the page carries; the one that the notebook shows is run again, and must be the same."""
+    """The runs that the book carries; the one that the notebook shows is run again, and must be the same."""
     positions = nearby.candidates(description)
     requests = [nearby.request_for(description, parameters) for parameters in positions]
     initial = description["initial"]
@@ -145,6 +154,16 @@ def drawing(layout: Layout, cache: Cache, name: str, picture: dict[str, Any]) ->
         label = f"Drawing the live figure {name}"
         known = cache.put(key, json.loads(node.run(label, program, text=line, timeout=RENDERING_TIMEOUT))["svg"])
     return known
+
+
+def keep_files(folder: Path, files: dict[str, str]) -> None:
+    """Let a folder hold exactly these files: name → text."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        write_if_changed(folder / name, text)
+    for file in folder.iterdir():
+        if file.name not in files:
+            file.unlink()
 
 
 def write_if_changed(file: Path, text: str) -> None:

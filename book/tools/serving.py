@@ -22,7 +22,7 @@ FIRST_PORT = 8000
 PORTS_TRIED = 100
 # WebAssembly is left out: here the way is short, and compressing it takes longer than sending it.
 COMPRESSED = {".css", ".html", ".js", ".json", ".mjs", ".svg", ".txt"}
-NAMED_BY_CONTENTS = re.compile(r"/live-[0-9a-f]{8,}/")
+NAMED_BY_CONTENTS = re.compile(r"/live-[0-9a-f]{8,}/|/runs/[0-9a-f]{16}\.js$")
 
 
 class PortTaken(BuildError):

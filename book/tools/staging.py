@@ -53,4 +53,6 @@ def sources(layout: Layout) -> dict[str, Path]:
         found[f"labs/{notebook.name}"] = notebook
     for figure in layout.live.glob("*/*.html"):
         found[f"live/{figure.parent.name}/{figure.name}"] = figure
+    for runs in layout.live.glob("*/*.js"):
+        found[f"extra/runs/{runs.name}"] = runs
     return found

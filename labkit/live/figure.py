@@ -104,7 +104,7 @@ class LiveFigure:
             "picture": self._picture,
             "measures": self._measures,
             "initial": self.answer,
-            "nearby": [],  # filled in by the book's build
+            "nearby": "",  # the script with the runs that the book carries; its build fills this in
             "prediction": None if self._prediction is None else {"key": self._prediction.key},
         }
         return json.loads(canonical(described))

@@ -84,7 +84,10 @@ def test_figure_gets_its_picture_numbers_and_data(layout):
     (description,) = embedded(html)
     assert description["title"] == NASTY
     assert description["initial"]["measures"][0]["shown"] in html
-    assert 1 <= len(description["nearby"]) <= nearby.MOST_ANSWERS
+    script = (layout.live / f"01_first/{description['nearby']}.js").read_text()
+    table, runs = script.removesuffix(";\n").split(" = ", 1)
+    assert table == f'(globalThis.labkitRuns ??= {{}})["{description["nearby"]}"]'
+    assert 1 <= len(json.loads(runs)) <= nearby.MOST_ANSWERS
 
 
 def test_nothing_in_the_data_ends_the_script(layout):
@@ -116,7 +119,8 @@ def test_what_no_notebook_shows_any_more_is_forgotten(layout):
     live_pages.prepare(layout)
     show(layout, staleness(name="other"))
     live_pages.prepare(layout)
-    assert [file.name for file in (layout.live / "01_first").iterdir()] == ["other.html"]
+    assert sorted(file.suffix for file in (layout.live / "01_first").iterdir()) == [".html", ".js"]
+    assert (layout.live / "01_first/other.html").is_file()
     (layout.executed / "01_first.ipynb").unlink()
     live_pages.prepare(layout)
     assert [file.name for file in layout.live.rglob("*")] == [live_pages.CACHE]

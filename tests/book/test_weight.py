@@ -11,6 +11,8 @@ from tests.book.page_checker import PAGE_TIMEOUT_MS, pages_below
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 LARGEST_BYTES = 600_000
+LARGEST_PAGE_BYTES = 350_000
+"""The HTML alone, as it lies on the disk: not every host compresses, and the rest of a page is some 350 kB."""
 SETTLED_MS = 300  # a picture that scrolls into view is asked for a moment after the page has loaded
 
 
@@ -41,6 +43,11 @@ def test_every_page_is_light(pages, browser, serve):
                 largest = sorted(bodies.items(), key=lambda item: -item[1])[:5]
                 heavy.append(f"{name}: {total} bytes, of which {largest}")
     assert not heavy, "\n".join(heavy)
+
+
+def test_no_page_carries_what_it_needs_only_when_touched(pages):
+    sizes = {file.name: file.stat().st_size for file in pages_below(pages)}
+    assert max(sizes.values()) < LARGEST_PAGE_BYTES, sizes
 
 
 def test_pages_are_read_without_scripts(pages, browser, serve):

@@ -59,7 +59,7 @@ def test_description_is_the_contracts():
     assert [control["name"] for control in described["controls"]] == ["read_quorum", "sloppy", "contact"]
     assert [control["kind"] for control in described["controls"]] == ["range", "switch", "choice"]
     assert described["controls"][0]["value"] == 2 and described["fixed"] == {"pairs": 20}
-    assert described["prediction"] == {"key": "guess"} and described["nearby"] == []
+    assert described["prediction"] == {"key": "guess"} and described["nearby"] == ""
     assert described["initial"] == json.loads(canonical(answer(described["initial"]["request"])))
     assert described["initial"]["request"]["parameters"] == {
         "read_quorum": 2, "sloppy": False, "contact": "all", "pairs": 20

@@ -88,6 +88,8 @@ class LiveFigure {
     this.predicted = make("p", { class: "labkit-predicted", hidden: true });
     this.status = new Status();
     element.classList.add("labkit-live");
+    for (const approach of ["pointerenter", "focusin"])
+      element.addEventListener(approach, () => this.#fetchRuns(), { once: true });
     element.append(title, controls, this.status.element, picture, panel, this.predicted, numbers, actions);
     this.picture = new Picture(picture, panel, host);
     this.numbers = new Numbers(numbers);
@@ -120,8 +122,18 @@ class LiveFigure {
   #touched() {
     if (this.touched) return;
     this.touched = true;
+    this.#fetchRuns();
     this.host.warm();
     if (this.description.initial?.picture?.kind === "vega-lite") this.host.loadVega().catch(() => {});
+  }
+
+  /** The runs that the book carries, from when a hand comes near: what answers until Python has started. */
+  #fetchRuns() {
+    const { nearby } = this.description;
+    this.carried ??= (nearby && this.host.carried ? this.host.carried(nearby) : Promise.resolve([])).then((runs) => {
+      this.runs = carriedRuns(this.description, runs);
+    });
+    return this.carried;
   }
 
   #changed(dial) {
@@ -141,7 +153,7 @@ class LiveFigure {
     const run = { values, seed };
     this.wanted = run;
     this.#refused = this.#unavailable = "";
-    if (!this.#computed) this.#showNearest();
+    this.#fetchRuns().then(() => run === this.wanted && !this.#computed && this.#showNearest());
     const request = requestFor(this.description, values, seed);
     this.#open += 1;
     this.host
@@ -164,14 +176,18 @@ class LiveFigure {
 
   /** Lets the host compute what the control that was moved last may be moved to next. */
   #lookAhead({ values, seed }) {
-    const control = this.description.controls.find(({ name }) => name === this.moved?.dial);
-    if (!control || !this.host.ahead) return;
+    if (!this.host.ahead || !this.moved) return;
+    const control = this.description.controls.find(({ name }) => name === this.moved.dial);
+    const ask = (changed, from = seed) => requestFor(this.description, { ...values, ...changed }, from);
+    if (!control) return this.host.ahead([ask({}, seed + 1)]); // whoever took another seed takes one more
     const next = likelyNext(control, this.moved.from, values[control.name]);
-    this.host.ahead(next.map((value) => requestFor(this.description, { ...values, [control.name]: value }, seed)));
+    this.host.ahead(next.map((value) => ask({ [control.name]: value })));
   }
 
-  #failed(reason, run) {
-    if (reason?.kind === "superseded" || run !== this.wanted) return;
+  async #failed(reason, run) {
+    if (reason?.kind === "superseded") return;
+    await this.#fetchRuns();
+    if (run !== this.wanted) return;
     this.#unavailable = reason?.sentence ?? `The run failed: ${reason?.message ?? reason}`;
     this.#computed = false;
     this.#showNearest();

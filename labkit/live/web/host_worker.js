@@ -2,6 +2,7 @@
 
 import { Answers } from "./ahead.js";
 import { LIMITS } from "./limits.js";
+import { loadRuns } from "./runs_loader.js";
 import { Turns, unavailable } from "./turns.js";
 import { loadVegaOnce } from "./vega_loader.js";
 
@@ -43,6 +44,7 @@ export class WorkerHost {
       kind: this.kind,
       answer: (request) => this.#answer(figure, request),
       ahead: (requests) => this.#plan(requests),
+      carried: (name) => loadRuns(new URL("../runs/", this.folder), name),
       warm: () => this.#warm(),
       onState: (listener) => this.#listen(listener),
       loadVega: () => loadVegaOnce(async () => new URL("vega.js", this.folder).href),
@@ -97,7 +99,8 @@ export class WorkerHost {
     const [request, ...rest] = this.#planned.filter((text) => this.#answers.get(text) === undefined);
     this.#planned = rest;
     if (request === undefined) return;
-    const done = () => this.#computeAhead();
+    const begin = performance.now();
+    const done = () => performance.now() - begin <= LIMITS.aheadRunMs && this.#computeAhead();
     const nobodyWaits = () => {};
     this.#send({ figure: null, request, isAhead: true, attempts: 1, resolve: done, reject: nobodyWaits });
   }

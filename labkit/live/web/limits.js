@@ -18,6 +18,8 @@ export const LIMITS = {
   kernelQuietMs: 3_000,
   /** Loading the chart's program. */
   vegaMs: 30_000,
+  /** Loading the runs that the book carries for a figure. */
+  runsMs: 10_000,
   /** A run on real processes. */
   measureMs: 900_000,
   /** How long the status must stay the same before a screen reader hears it. */
@@ -26,6 +28,8 @@ export const LIMITS = {
   addressMs: 400,
   /** How long a page must be at rest before it computes what may be asked next; 0: it never does. */
   aheadMs: 150,
+  /** Nothing more is computed ahead after a run that took longer: a reader's own question would wait for it. */
+  aheadRunMs: 400,
   /** How many answers a page keeps for the way back; 0: each is computed anew. */
   answersKept: 60,
   ...given,

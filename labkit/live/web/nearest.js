@@ -4,12 +4,12 @@ import { initialValues, position } from "./values.js";
 
 /**
  * Every answer that came with the page, with the values it belongs to. The first is the one that the figure opens
- * with; the others take from it what they leave out, such as the chart's specification.
+ * with; those nearby take from it what they leave out, such as the chart's specification.
  */
-export function carriedRuns(description) {
+export function carriedRuns(description, nearby = []) {
   const start = initialValues(description);
   const first = { values: start, seed: description.seed, answer: description.initial };
-  const others = (description.nearby ?? []).map(({ parameters, answer }) => ({
+  const others = nearby.map(({ parameters, answer }) => ({
     values: { ...start, ...onlyControls(description, parameters ?? {}) },
     seed: answer.request?.seed ?? description.seed,
     answer: complete(answer, description.initial, parameters ?? {}),

@@ -1,11 +1,9 @@
 /**
- * Loads the chart's program once for the whole page.
- *
- * It comes as a classic script that sets a global: module scripts do not load from `file://`, and a script element,
- * unlike `fetch`, does.
+ * Loads the chart's program once for the whole page: a script that sets a global.
  */
 
 import { LIMITS, within } from "./limits.js";
+import { loadScript } from "./scripts.js";
 
 const GLOBAL = "labkitVega";
 const LOADING = "labkitVegaLoading";
@@ -24,14 +22,7 @@ export function loadVegaOnce(getURL) {
 }
 
 async function load(getURL) {
-  const url = await getURL();
-  await new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = url;
-    script.onload = resolve;
-    script.onerror = () => reject(new Error("The chart's program could not be loaded."));
-    document.head.append(script);
-  });
+  await loadScript(await getURL(), "The chart's program could not be loaded.");
   if (!globalThis[GLOBAL]) throw new Error("The chart's program could not be started.");
   return globalThis[GLOBAL];
 }

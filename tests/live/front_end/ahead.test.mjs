@@ -5,12 +5,20 @@ import { Answers, likelyNext } from "../../../labkit/live/web/ahead.js";
 
 const range = { name: "r", kind: "range", values: [1, 2, 3, 4, 5] };
 
-test("a slider is expected to go on the way it went", () => {
-  assert.deepEqual(likelyNext(range, 1, 2), [3, 4]);
-  assert.deepEqual(likelyNext(range, 4, 3), [2, 1]);
-  assert.deepEqual(likelyNext(range, 3, 4), [5]);
-  assert.deepEqual(likelyNext(range, 4, 5), []);
-  assert.deepEqual(likelyNext(range, undefined, 1), [2, 3]);
+test("a slider is expected to go on the way it went, and then to be dropped near rather than far", () => {
+  assert.deepEqual(likelyNext(range, 1, 2), [3, 4, 1, 5]);
+  assert.deepEqual(likelyNext(range, 4, 3), [2, 1, 4, 5]);
+  assert.deepEqual(likelyNext(range, 3, 4), [5, 3, 2, 1]);
+  assert.deepEqual(likelyNext(range, 4, 5), [4, 3, 2, 1]);
+  assert.deepEqual(likelyNext(range, undefined, 1), [2, 3, 4, 5]);
+});
+
+test("of a slider with many places only the nearest are expected", () => {
+  const values = Array.from({ length: 100 }, (_, place) => place);
+  const expected = likelyNext({ kind: "range", values }, 49, 50);
+  assert.equal(expected.length, 24);
+  assert.deepEqual(expected.slice(0, 4), [51, 52, 49, 48]);
+  assert.ok(expected.every((value) => Math.abs(value - 50) <= 12));
 });
 
 test("of a choice or a switch every other value is expected", () => {

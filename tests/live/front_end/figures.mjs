@@ -1,11 +1,17 @@
 /** Small figures for the tests: a description as labkit writes it, and a scene with every kind of mark. */
 
+const answer = (shown) => ({
+  request: { seed: 7 },
+  picture: { kind: "vega-lite", spec: {}, data: {}, text: shown },
+  measures: [],
+});
+
+/** The runs that the book carries for it. */
+export function carried() {
+  return [2, 3].map((quorum) => ({ parameters: { read_quorum: quorum }, answer: answer(`R = ${quorum}`) }));
+}
+
 export function description(changes = {}) {
-  const answer = (shown) => ({
-    request: { seed: 7 },
-    picture: { kind: "vega-lite", spec: {}, data: {}, text: shown },
-    measures: [],
-  });
   return {
     name: "staleness",
     experiment: "quorums",
@@ -59,7 +65,7 @@ export function description(changes = {}) {
       },
     ],
     initial: answer("R = 1"),
-    nearby: [2, 3].map((quorum) => ({ parameters: { read_quorum: quorum }, answer: answer(`R = ${quorum}`) })),
+    nearby: "",
     prediction: null,
     real: false,
     ...changes,

@@ -11,13 +11,13 @@ import {
   shownValue,
   withValue,
 } from "../../../labkit/live/web/values.js";
-import { description } from "./figures.mjs";
+import { carried, description } from "./figures.mjs";
 
 const figure = description();
 const start = initialValues(figure);
 
-function found(changes, of = figure) {
-  return nearest(of, carriedRuns(of), { values: { ...initialValues(of), ...changes }, seed: 7 });
+function found(changes, of = figure, runs = carried()) {
+  return nearest(of, carriedRuns(of, runs), { values: { ...initialValues(of), ...changes }, seed: 7 });
 }
 
 test("the run asked for is at distance nothing", () => {
@@ -33,15 +33,13 @@ test("the nearest is the one fewest steps away, each control counted by its own 
 });
 
 test("of two equally near the first is taken, whatever is asked first", () => {
-  const gap = description({
-    nearby: [
-      { parameters: { read_quorum: 5 }, answer: figure.initial },
-      { parameters: { read_quorum: 2 }, answer: figure.initial },
-    ],
-  });
+  const gap = [
+    { parameters: { read_quorum: 5 }, answer: figure.initial },
+    { parameters: { read_quorum: 2 }, answer: figure.initial },
+  ];
   // 3 is one step from 2 and one from 5.
-  assert.equal(found({ read_quorum: 3 }, gap).values.read_quorum, 5);
-  assert.equal(found({ read_quorum: 3 }, gap).values.read_quorum, 5);
+  assert.equal(found({ read_quorum: 3 }, figure, gap).values.read_quorum, 5);
+  assert.equal(found({ read_quorum: 3 }, figure, gap).values.read_quorum, 5);
 });
 
 test("a value between two steps lies between them", () => {
@@ -52,22 +50,21 @@ test("a value between two steps lies between them", () => {
 });
 
 test("a refused run counts only where it is what was asked for", () => {
-  const refusing = description({ nearby: [{ parameters: { read_quorum: 5 }, answer: { error: "too many" } }] });
-  assert.equal(found({ read_quorum: 5 }, refusing).answer.error, "too many");
-  assert.equal(found({ read_quorum: 3 }, refusing).values.read_quorum, 1);
+  const refusing = [{ parameters: { read_quorum: 5 }, answer: { error: "too many" } }];
+  assert.equal(found({ read_quorum: 5 }, figure, refusing).answer.error, "too many");
+  assert.equal(found({ read_quorum: 3 }, figure, refusing).values.read_quorum, 1);
 });
 
 test("a carried answer takes from the first what it leaves out", () => {
-  const small = description({
-    nearby: [{ parameters: { read_quorum: 2 }, answer: { picture: { data: { a: [] }, text: "small" } } }],
-  });
-  small.initial.picture.spec = { mark: "line" };
-  const { picture } = found({ read_quorum: 2 }, small).answer;
+  const small = [{ parameters: { read_quorum: 2 }, answer: { picture: { data: { a: [] }, text: "small" } } }];
+  const whole = description();
+  whole.initial.picture.spec = { mark: "line" };
+  const { picture } = found({ read_quorum: 2 }, whole, small).answer;
   assert.deepEqual([picture.kind, picture.spec, picture.text], ["vega-lite", { mark: "line" }, "small"]);
 });
 
 test("nothing carried gives nothing", () => {
-  assert.equal(found({}, description({ initial: null, nearby: [] })), null);
+  assert.equal(found({}, description({ initial: null }), []), null);
 });
 
 test("differences are told by label, value and unit", () => {
