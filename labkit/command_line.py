@@ -1,7 +1,8 @@
 """The command line: every experiment without a notebook, JSON on request.
 
 Exit codes: 0 done; 1 an error of another program's; 2 bad input; 3 something is missing on this machine; 4 node code
-failed; 5 a run timed out; 6 something happened outside the fault plan; 130 interrupted.
+failed; 5 a run timed out; 6 something happened outside the fault plan; 7 a safeguard was taken out and no checker
+noticed, or one was in place and did not hold; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from labkit.results import Result
 from labkit.running import RUNTIMES, run
 
 INCIDENT_EXIT = 6
+NOT_CAUGHT_EXIT = 7
 INTERRUPTED_EXIT = 130
 
 
@@ -70,12 +72,17 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("experiment", metavar="EXPERIMENT")
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial")
 
+    ablating = commands.add_parser("ablations", help="take safeguards out, and see which seed makes a checker notice")
+    ablating.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="without any: all experiments")
+    ablating.add_argument("--seeds", default="100", help="how many seeds to try, from 0 up")
+    ablating.set_defaults(command=_ablations)
+
     bench = commands.add_parser("bench", help="measure labkit itself, as ratios within one run")
     bench.add_argument("--quick", action="store_true", help="fewer repetitions")
     bench.set_defaults(command=_bench)
     doctor = commands.add_parser("doctor", help="what this machine has, what is missing, how to get it")
     doctor.set_defaults(command=_doctor)
-    for command in (listing, running, sweeping, bench, doctor):
+    for command in (listing, running, sweeping, ablating, bench, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -143,6 +150,15 @@ def _sweep(chosen: argparse.Namespace) -> int:
         if point.failures:
             print(f"  seeds that a checker found illegal: {', '.join(map(str, point.failing_seeds))}")
     return 0
+
+
+def _ablations(chosen: argparse.Namespace) -> int:
+    from labkit.ablations import hunt_all
+
+    seeds = _whole("seeds", chosen.seeds, 1)
+    found = hunt_all(chosen.experiments, seeds, progress=sys.stderr.isatty())
+    print(found.to_json() if chosen.json else found)
+    return 0 if all(each.is_caught for each in found) else NOT_CAUGHT_EXIT
 
 
 def _bench(chosen: argparse.Namespace) -> int:

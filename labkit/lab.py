@@ -77,6 +77,20 @@ class Law:
     expected: Expected
 
 
+@dataclass(frozen=True)
+class Ablation:
+    """A safeguard that an experiment's protocol can lose: the dials `without` it, and what then `breaks`.
+
+    `under` are the dials that it is needed under (faults, contention); `breaks` is the property of the verdict that
+    must turn ``ILLEGAL`` for some seed without the safeguard, and for none with it.
+    """
+
+    name: str
+    without: Mapping[str, Any]
+    under: Mapping[str, Any]
+    breaks: str
+
+
 @dataclass
 class Experiment:
     """A named experiment: its dials, how to build its cluster, and how to measure and judge a run of it."""
@@ -91,6 +105,7 @@ class Experiment:
     _verify: Callable[[Result], Iterable[Verdict]] | None = field(default=None, repr=False)
     _size: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = field(default=None, repr=False)
     laws: dict[str, Law] = field(default_factory=dict, repr=False)
+    ablations: dict[str, Ablation] = field(default_factory=dict, repr=False)
 
     def measure(self, function: Callable[[Result], Iterable[Measure]]) -> Callable[[Result], Iterable[Measure]]:
         """Decorator: `function` yields the measures of a result."""
@@ -118,6 +133,14 @@ class Experiment:
         """
         self._size = function
         return function
+
+    def ablation(self, name: str, *, without: Mapping[str, Any], breaks: str, **under: Any) -> None:
+        """Declare a safeguard that can be taken out; `labkit.ablations.hunt` looks for the seed that shows it.
+
+        Raises `BadInput` if a dial is not allowed. See `Ablation`.
+        """
+        self.settings({**under, **without})
+        self.ablations[name] = Ablation(name, dict(without), under, breaks)
 
     def expected_events(self, values: Mapping[str, Any]) -> dict[str, float]:
         """About how many events a run with these settings has, by the dial to turn for fewer; empty if unknown."""

@@ -103,7 +103,7 @@ def sweep(
         chosen.cluster(0, chosen.settings({**fixed, **setting}))
     jobs: list[Job] = [(experiment, {**fixed, **setting}, seed) for setting in grid for seed in seeds]
     outcomes: list[Outcome | None] = [None] * len(jobs)
-    with _Progress(progress, len(jobs)) as advance:
+    with Progress(progress, len(jobs)) as advance:
         for place, outcome in _run_all(jobs, _is_parallel(parallel, len(jobs))):
             outcomes[place] = outcome
             advance()
@@ -174,12 +174,13 @@ def _run_all(jobs: Sequence[Job], parallel: bool) -> Iterator[tuple[int, Outcome
     yield from spread(run_job, jobs)
 
 
-class _Progress:
-    """A progress bar, a caller's function, or nothing."""
+class Progress:
+    """A progress bar, a caller's function of (done, total), or nothing; gives what to call at each step."""
 
-    def __init__(self, progress: bool | Callable[[int, int], None], total: int):
+    def __init__(self, progress: bool | Callable[[int, int], None], total: int, unit: str = "run"):
         self._progress = progress
         self._total = total
+        self._unit = unit
         self._done = 0
         self._bar: Any = None
 
@@ -189,7 +190,7 @@ class _Progress:
                 from tqdm import tqdm  # text on standard error: pages leave it out, terminals and JupyterLab show it
             except ImportError:
                 return self._advance
-            self._bar = tqdm(total=self._total, unit="run", leave=False)
+            self._bar = tqdm(total=self._total, unit=self._unit, leave=False)
         return self._advance
 
     def __exit__(self, *_: object) -> None:

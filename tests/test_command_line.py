@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 BAD_INPUT = [
     (["run", "quorum"], "there is no experiment 'quorum': did you mean 'quorums'?"),
-    (["run", "zzz"], "there is no experiment 'zzz': there are clocks, leases, quorums"),
+    (["run", "zzz"], "there is no experiment 'zzz': there are "),
     (["list", "zzz"], "there is no experiment 'zzz'"),
     (["sweep", "zzz", "--over", "a=1,2"], "there is no experiment 'zzz'"),
     (["run", "quorums", "--set", "replica=3"], "quorums has no dial 'replica': did you mean 'replicas'?"),
@@ -50,6 +50,9 @@ BAD_INPUT = [
     (["sweep", "quorums", "--over", "replica=1,2"], "quorums has no dial 'replica'"),
     (["sweep", "quorums", "--over", "replicas=3,4", "--seeds", "0"], "seeds is '0': it must be a whole number of at"),
     (["sweep", "quorums", "--over", "replicas=3,4", "--seeds", "-2"], "seeds is '-2': it must be a whole number of at"),
+    (["ablations", "zzz"], "there is no experiment 'zzz'"),
+    (["ablations", "--seeds", "0"], "seeds is '0': it must be a whole number of at least 1"),
+    (["ablations", "leases", "--seeds", "1001"], "seeds is 1001: it must be from 1 to 1000"),
     ([], "the following arguments are required: COMMAND"),
     (["run"], "the following arguments are required: EXPERIMENT"),
     (["run", "quorums", "--seed"], "argument --seed: expected one argument"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from labkit.checkers.exclusion import PROPERTY as ONE_HOLDER
 from labkit.checkers.exclusion import one_holder, overlaps, tenures
 from labkit.clocks import ClockError
 from labkit.dials import Dial, Switch
@@ -69,6 +70,11 @@ def measures(result: Result) -> Iterator[Measure]:
 def verdicts(result: Result) -> Iterator[Verdict]:
     """Whether there was ever more than one holder."""
     yield one_holder(result.notes, result.recording.duration_us, result.faults)
+
+
+leases.ablation(
+    "margin for the clocks' drift", without={"margin": 0.0}, breaks=ONE_HOLDER, margin=0.2, drift_ppm=100_000.0
+)
 
 
 def overlap_seconds(lease: float, drift_ppm: float, margin: float) -> float:

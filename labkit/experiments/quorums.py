@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import comb
 from typing import Any
 
+from labkit.checkers.staleness import PROPERTY as FRESH
 from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
 from labkit.dials import Choice, Dial, Switch
@@ -189,6 +190,15 @@ def size(values: Mapping[str, Any]) -> dict[str, float]:
         mean_cycle = values["mean_outage"] / (1 - values["availability"])
         events["mean_outage"] = 2 * values["replicas"] * (1.5 * lasts + 10) / mean_cycle
     return events
+
+
+OVERLAPPING = {"read_quorum": 2, "write_quorum": 2, "keys": 2, "mixed": True, "pairs": 60}
+
+quorums.ablation("quorums that overlap", without={"read_quorum": 1, "write_quorum": 1}, breaks=FRESH, **OVERLAPPING)
+quorums.ablation(
+    "strict quorums, without stand-ins", without={"sloppy": True}, breaks=FRESH, partition=0.5, **OVERLAPPING
+)
+quorums.ablation("clocks that agree", without={"clock_offset": -0.2}, breaks=FRESH, **OVERLAPPING)
 
 
 def _latency(shape: str, mean: float) -> Latency:
