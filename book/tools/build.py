@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from book.tools import executing, live_pages, pages, serving, staging, web, web_packages
+from book.tools import ablations, executing, live_pages, pages, serving, staging, web, web_packages
 from book.tools.fresh import alone
 from book.tools.layout import BuildError, Layout
 
@@ -22,6 +22,7 @@ def build(layout: Layout) -> None:
     """Bring `_build/html` up to date."""
     with alone(layout):
         executing.execute_stale(layout)
+        ablations.make_table(layout)
         web_packages.install(layout)
         live_pages.prepare(layout)
         staging.stage(layout, web.make_live_folder(layout))

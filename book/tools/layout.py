@@ -55,6 +55,11 @@ class Layout:
         return self.build / "web"
 
     @property
+    def ablations(self) -> Path:
+        """What the command `ablations` printed last."""
+        return self.build / "ablations.json"
+
+    @property
     def live(self) -> Path:
         """Executed notebooks as pages show them, and each live figure by itself."""
         return self.build / "live"

@@ -49,6 +49,8 @@ def sources(layout: Layout) -> dict[str, Path]:
             parts = file.relative_to(layout.root).parts
             if file.is_file() and not NOT_STAGED.intersection(parts) and file.suffix != ".ipynb":
                 found["/".join(parts)] = file
+    if layout.ablations.is_file():
+        found[layout.ablations.name] = layout.ablations
     for notebook in layout.live.glob("*.ipynb"):
         found[f"labs/{notebook.name}"] = notebook
     for figure in layout.live.glob("*/*.html"):
