@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
+from labkit.claims import LEFT
 from labkit.errors import BadInput
 from labkit.lab import Ablation, Experiment, catalogue, find
 from labkit.results import HOLDS, ILLEGAL, Verdict
@@ -65,10 +66,9 @@ class Hunts(Sequence[Hunt]):
         )
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{title}</th>" for title in HEAD)
+        head = "".join(f"<th {LEFT}>{title}</th>" for title in HEAD)
         rows = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in _row(each)) + "</tr>"
-            for each in self._hunts
+            "<tr>" + "".join(f"<td {LEFT}>{escape(cell)}</td>" for cell in _row(each)) + "</tr>" for each in self._hunts
         )
         return f"<table class='ablations'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 

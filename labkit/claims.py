@@ -9,6 +9,10 @@ from typing import Any
 
 MIME = "application/vnd.labkit.claims+json"
 
+HEAD = ("The guide says", "Measured here", "Verdict")
+LEFT = "style='text-align:left;vertical-align:top'"
+"""JupyterLab sets every table's cells on the right, and these hold sentences."""
+
 VERDICTS = ("holds", "holds when", "does not hold")
 
 
@@ -41,13 +45,16 @@ class Claims:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         rows = "".join(
-            f"<tr><td>{escape(claim.guide)}</td><td>{escape(claim.measured)}</td><td><b>{escape(str(claim))}</b></td></tr>"
-            for claim in self.claims
+            "<tr>" + "".join(f"<td {LEFT}>{cell}</td>" for cell in _cells(claim)) + "</tr>" for claim in self.claims
         )
-        head = "<tr><th>The guide says</th><th>Measured here</th><th>Verdict</th></tr>"
+        head = "<tr>" + "".join(f"<th {LEFT}>{title}</th>" for title in HEAD) + "</tr>"
         plain = "\n".join(f"{claim.guide} | {claim.measured} | {claim}" for claim in self.claims)
         return {
             MIME: [asdict(claim) for claim in self.claims],
             "text/html": f'<table class="claims"><thead>{head}</thead><tbody>{rows}</tbody></table>',
             "text/plain": plain,
         }
+
+
+def _cells(claim: Claim) -> tuple[str, str, str]:
+    return escape(claim.guide), escape(claim.measured), f"<b>{escape(str(claim))}</b>"

@@ -2,12 +2,13 @@
 
 Exit codes: 0 done; 1 an error of another program's; 2 bad input; 3 something is missing on this machine; 4 node code
 failed; 5 a run timed out; 6 something happened outside the fault plan; 7 a safeguard was taken out and no checker
-noticed, or one was in place and did not hold; 130 interrupted.
+noticed, or one was in place and did not hold; 8 no space was left for the output; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from labkit.running import RUNTIMES, run
 
 INCIDENT_EXIT = 6
 NOT_CAUGHT_EXIT = 7
+NO_SPACE_EXIT = 8
 INTERRUPTED_EXIT = 130
 
 
@@ -39,9 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("labkit: interrupted", file=sys.stderr)
         return INTERRUPTED_EXIT
     except BrokenPipeError:
-        # The reader of our output (head, say) has had enough; leave nothing for Python to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output (head, say) has had enough.
+        _leave_nothing_to_flush()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("labkit: no space is left for the output", file=sys.stderr)
+        _leave_nothing_to_flush()
+        return NO_SPACE_EXIT
+
+
+def _leave_nothing_to_flush() -> None:
+    # Python would flush at its exit, and fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,13 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m labkit", description="Executable labs on distributed systems.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="the experiments and their dials")
+    listing = commands.add_parser("list", help="the experiments, or one experiment's dials")
     listing.add_argument("experiment", nargs="?", help="show one experiment's dials")
     listing.set_defaults(command=_list)
 
     running = commands.add_parser("run", help="run one experiment")
     running.add_argument("--runtime", default="simulated", help=" or ".join(RUNTIMES))
-    running.add_argument("--seed", default="0", help="a whole number; the same seed gives the same simulation")
+    running.add_argument(
+        "--seed", default="0", help="a whole number from 0 up; the same seed gives the same simulation"
+    )
     running.add_argument("--trace", action="store_true", help="with --json: add every message and note")
     running.set_defaults(command=_run)
 
@@ -92,8 +107,9 @@ def _list(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(json.dumps([_described(experiment) for experiment in found], indent=2))
         return 0
+    widest = max(len(experiment.name) for experiment in found)
     for experiment in found:
-        print(f"{experiment.name:10}  {experiment.summary.splitlines()[0]}")
+        print(f"{experiment.name:{widest}}  {experiment.summary.splitlines()[0]}")
         for name, dial in experiment.dials.items() if chosen.experiment else ():
             print(f"    {name:18} {dial.help}; {dial.allowed} (default {_text(dial.default)})")
     return 0
@@ -109,8 +125,8 @@ def _described(experiment: Experiment) -> dict[str, Any]:
 
 def _run(chosen: argparse.Namespace) -> int:
     experiment = find(chosen.experiment)
-    settings = dict(_setting(experiment, text) for text in chosen.set)
-    seed = _whole("seed", chosen.seed, None)
+    settings = _settings(experiment, chosen.set)
+    seed = _whole("seed", chosen.seed, 0)
     result = run(experiment, runtime=chosen.runtime, seed=seed, **settings)
     print(result.to_json(chosen.trace) if chosen.json else _summary(result))
     for incident in result.recording.incidents:
@@ -131,7 +147,7 @@ def _sweep(chosen: argparse.Namespace) -> int:
     if not chosen.over:
         raise BadInput("sweep needs at least one --over NAME=A:B:STEPS or --over NAME=V,V,…")
     over = dict(_range(experiment, text) for text in chosen.over)
-    fixed = dict(_setting(experiment, text) for text in chosen.set)
+    fixed = _settings(experiment, chosen.set)
     found = sweep(
         experiment.name,
         over,
@@ -185,6 +201,16 @@ def _doctor(chosen: argparse.Namespace) -> int:
         if not finding.ok:
             print(f"{'':27}{finding.remedy}")
     return 0
+
+
+def _settings(experiment: Experiment, texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, value = _setting(experiment, text)
+        if name in found:
+            raise BadInput(f"--set is {text!r}: {name} has been set before, to {_text(found[name])}")
+        found[name] = value
+    return found
 
 
 def _setting(experiment: Experiment, text: str) -> tuple[str, Any]:

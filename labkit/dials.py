@@ -26,8 +26,10 @@ class Dial:
     @property
     def allowed(self) -> str:
         """The allowed values, in words."""
-        kind = "a whole number" if isinstance(self.default, int) else "a number"
-        return f"{kind} from {self.low:g} to {self.high:g}{' ' if self.unit else ''}{self.unit}"
+        unit = f" {self.unit}" if self.unit else ""
+        if isinstance(self.default, int):
+            return f"a whole number from {self.low} to {self.high}{unit}"
+        return f"a number from {self.low:g} to {self.high:g}{unit}"
 
     def accept(self, value: Any) -> Any:
         """`value` as the dial's own type; raises `ValueError` if it is not allowed."""

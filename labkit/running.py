@@ -12,6 +12,7 @@ from labkit.lab import Experiment, find
 from labkit.results import Result
 
 RUNTIMES = ("simulated", "ray")
+LARGEST_SEED = 2**31 - 1
 
 
 def run(
@@ -34,8 +35,8 @@ def run(
     chosen = experiment if isinstance(experiment, Experiment) else find(experiment)
     if runtime not in RUNTIMES:
         raise BadInput(f"runtime is {runtime!r}: it must be {' or '.join(RUNTIMES)}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise BadInput(f"seed is {seed!r}: it must be a whole number")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise BadInput(f"seed is {seed!r}: it must be a whole number from 0 to {LARGEST_SEED}")
     values = chosen.settings(parameters)
     cluster = chosen.cluster(seed, values)
     recording: Recording

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.command_line import main
+from labkit.command_line import NO_SPACE_EXIT, main
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,6 +37,10 @@ BAD_INPUT = [
     (["run", "clocks", "--set", "minimum_delay=0.5"], "minimum_delay is 0.5: it must be at most delay"),
     (["run", "quorums", "--seed", "one"], "seed is 'one': it must be a whole number"),
     (["run", "quorums", "--seed", "1.5"], "seed is '1.5': it must be a whole number"),
+    (["run", "quorums", "--seed", "-1"], "seed is '-1': it must be a whole number of at least 0"),
+    (["run", "quorums", "--seed", "2147483648"], "seed is 2147483648: it must be a whole number from 0 to 2147483647"),
+    (["run", "quorums", "--set", "pairs=0"], "pairs is '0': it must be a whole number from 1 to 1000000"),
+    (["run", "quorums", "--set", "pairs=3", "--set", "pairs=4"], "--set is 'pairs=4': pairs has been set before, to 3"),
     (["run", "quorums", "--runtime", "cloud"], "runtime is 'cloud': it must be simulated or ray"),
     (["sweep", "quorums"], "sweep needs at least one --over NAME=A:B:STEPS or --over NAME=V,V,…"),
     (["sweep", "quorums", "--over", "replicas"], "--over is 'replicas': it must be NAME=A:B:STEPS or NAME=V,V,…"),
@@ -90,6 +94,16 @@ def test_a_process_of_its_own_says_the_same():
     done = labkit("run", "quorums", "--set", "replicas=10")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "labkit: replicas is '10': it must be a whole number from 1 to 9\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "labkit", "list"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (NO_SPACE_EXIT, "labkit: no space is left for the output\n")
 
 
 def test_run_prints_measures_and_verdicts(capsys):

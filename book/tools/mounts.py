@@ -9,7 +9,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
+
+ICONS = Path(__file__).resolve().parents[2] / "labkit/live/web/icons.js"
+SHAPE = re.compile(r"^  (\w+): '(.*)',$", re.MULTILINE)
+"""A line of the table of shapes."""
 
 
 def mount(description: Mapping[str, Any], svg: str) -> str:
@@ -58,9 +63,17 @@ def verdict(found: Mapping[str, Any]) -> str:
     """What a checker says, with its counterexample as steps."""
     status = escape(found["status"])
     said = f": {escape(found['explanation'])}" if found["explanation"] else ""
-    line = f'<p><span class="labkit-badge">{status}</span> <b>{escape(found["property"])}</b>{said}</p>'
+    badge = f'<span class="labkit-badge">{icon(found["status"])} {status}</span>'
+    line = f"<p>{badge} <b>{escape(found['property'])}</b>{said}</p>"
     steps = "".join(f"<li><code>{escape(step)}</code></li>" for step in found["counterexample"])
     return f'<div class="labkit-verdict" data-status="{status}">{line}{f"<ol>{steps}</ol>" if steps else ""}</div>'
+
+
+def icon(status: str) -> str:
+    """A verdict's shape, as the front end draws it again."""
+    shapes = dict(SHAPE.findall(ICONS.read_text(encoding="utf-8")))
+    shape = shapes.get(status, shapes["UNKNOWN"])
+    return f'<svg class="labkit-icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{shape}</svg>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -27,6 +27,7 @@ from labkit.live.charts import (
     layer,
     legend,
     own_shape,
+    room_for,
     upwards,
 )  # fmt: skip
 from labkit.live.controls import few_values, said
@@ -163,9 +164,10 @@ class _Plot:
             data["law"] = self._law_points()
         if self.measured:
             data["measured"] = [self._point(self.measured, f"measured {self._said(self.measured)}")]
+        room = room_for(row["y"] for rows in data.values() for row in rows)
         return {
             "kind": "vega-lite",
-            "spec": chart(self._layers(), f"Grey dashes: {self.law.label}" if self.has_law and self.law else ""),
+            "spec": chart(self._layers(room), f"Grey dashes: {self.law.label}" if self.has_law and self.law else ""),
             "data": {name: [row for row in rows if row["y"] is not None] for name, rows in data.items()},
             "text": self._text(),
             "table": self._table(),
@@ -232,11 +234,12 @@ class _Plot:
             return [low * (high / low) ** (step / LAW_POINTS) for step in range(LAW_POINTS + 1)]
         return [rounded(low + (high - low) * step / LAW_POINTS) for step in range(LAW_POINTS + 1)]
 
-    def _layers(self) -> list[Spec]:
+    def _layers(self, room: Spec) -> list[Spec]:
         by, layers = self.asked.by, []
         domain = [self._said_line(line) for line in self.lines] if by else []
         key = legend(words(by), symbolType="stroke", symbolSize=300) if by else None
-        x, y = axis("x", self.scale_x), upwards("y", self.scale_y.title)
+        places = [] if self.scale_x.steps else [self.scale_x.place(value) for value in self.values]
+        x, y = axis("x", self.scale_x, places), upwards("y", self.scale_y.title, scale=room)
         if self.has_law:
             detail = {"field": "line"} if by else None
             dashed = {"type": "line", "color": MUTED, "strokeDash": LAW_DASH, "strokeWidth": 1.5}
@@ -263,8 +266,8 @@ class _Plot:
         sentences.append(f"The controls stand at {self._standing()}: {self._said(self.here)}.")
         if self.has_law and self.law:
             own = self._law_at(self.here.parameters)
-            law = f"{quantity(self._measure(self.here), own)} there" if own is not None else "which is for others only"
-            sentences.append(f"The law {self.law.label} gives {law}.")
+            there = "is for others only" if own is None else f"gives {quantity(self._measure(self.here), own)} there"
+            sentences.append(f"The law {self.law.label} {there}.")
         if self.measured:
             sentences.append(f"Measured on real processes there: {self._said(self.measured)}.")
         return " ".join(sentences)

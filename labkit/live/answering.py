@@ -14,7 +14,7 @@ from labkit.live.pictures import Picture, chosen
 from labkit.live.scales import shown
 from labkit.live.simulating import Runner, Simulations
 from labkit.results import Measure, Result, Verdict
-from labkit.running import run
+from labkit.running import LARGEST_SEED, run
 from labkit.wording import shortened, words
 
 MOST_EVENTS = 500_000
@@ -23,7 +23,6 @@ MOST_EVENTS = 500_000
 MOST_KEPT = 256
 """Runs whose measures a browser keeps: most moves of a slider then need few runs of a picture of many."""
 
-LARGEST_SEED = 2**31 - 1
 LONGEST_SENTENCE = 300
 LONGEST_REQUEST = 100_000
 MOST_BRACKETS = 200

@@ -5,7 +5,7 @@ The page's own script adds fonts and the colours of axes. Series differ by dash 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from labkit.live.scales import Scale
@@ -38,8 +38,8 @@ def layer(data: str, mark: Spec, **encoding: Any) -> Spec:
     return {"data": {"name": data}, "mark": mark, "encoding": channels}
 
 
-def axis(field: str, scale: Scale) -> Spec:
-    """A horizontal axis."""
+def axis(field: str, scale: Scale, values: Sequence[float] = ()) -> Spec:
+    """A horizontal axis, from the first to the last of `values`, also where no point stands at them."""
     if scale.steps:
         return {
             "field": field, "type": "ordinal", "title": scale.title, "scale": {"domain": list(scale.steps)},
@@ -47,6 +47,8 @@ def axis(field: str, scale: Scale) -> Spec:
         }  # fmt: skip
     room: Spec = {"type": "log"} if scale.is_log else {"zero": False}
     guide = along(is_log=scale.is_log) | ({"tickMinStep": 1} if scale.is_whole else {})
+    if len(values) > 1:
+        room = room | {"domain": [values[0], values[-1]]}
     # With padding, no marker lies on the axis itself.
     placed = {"scale": room | {"nice": False, "padding": 12}, "axis": guide}
     return {"field": field, "type": "quantitative", "title": scale.title} | placed
@@ -60,6 +62,11 @@ def along(is_log: bool = False) -> Spec:
 def upwards(field: str, title: str, **further: Any) -> Spec:
     """A vertical axis from zero."""
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": True}} | further
+
+
+def room_for(places: Iterable[float | None]) -> Spec:
+    """The scale of an axis from zero; where all places are zero, or there are none, it needs an end of its own."""
+    return {"zero": True} if any(places) else {"domain": [0, 1]}
 
 
 def at(field: str) -> Spec:

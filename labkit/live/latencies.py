@@ -23,6 +23,7 @@ from labkit.live.charts import (
     layer,
     legend,
     own_shape,
+    room_for,
     upwards,
 )  # fmt: skip
 from labkit.live.pictures import Drawn, Picture, picture, texts_option
@@ -113,16 +114,16 @@ def _curves(samples: Samples, colours: Sequence[str], dashes: Sequence[Any]) -> 
         marks += [known | {"ms": rounded(ms), "share": level} for ms, level in marked if ms or not is_log]
     return {
         "kind": "vega-lite",
-        "spec": chart(_layers(colours, dashes, is_log)),
+        "spec": chart(_layers(colours, dashes, {"type": "log"} if is_log else room_for(row["ms"] for row in curves))),
         "data": {"curves": curves, "percentiles": marks, "names": names},
         "table": _table(samples),
     }
 
 
-def _layers(colours: Sequence[str], dashes: Sequence[Any], is_log: bool) -> list[Spec]:
+def _layers(colours: Sequence[str], dashes: Sequence[Any], room: Spec) -> list[Spec]:
     key = legend(None, 1, symbolType="stroke", symbolSize=300)
     place: Spec = {"field": "ms", "type": "quantitative", "title": "latency (ms)", "axis": along()}
-    place["scale"] = {"type": "log"} if is_log else {"zero": True}
+    place["scale"] = room
     share = upwards("share", "share of operations", axis={"values": [0, 0.25, 0.5, 0.75, 0.99], "format": ".0%"})
     share["scale"] = {"domain": [0, 1.02], "nice": False}
     line = {"type": "line", "interpolate": "step-after", "strokeWidth": 2}

@@ -35,6 +35,8 @@ class LiveFigure {
   #computed = false; // whether the host has answered before: then it is quick, and the picture need not bridge
   #hostState = "";
   #asked = false;
+  #asks = 0;
+  #latest = 0; // the ask whose answer is shown, or about to be: what was asked before it comes too late
   #open = 0; // requests without an answer yet: an older one may still draw over what is shown
 
   constructor(element, description, host) {
@@ -150,7 +152,8 @@ class LiveFigure {
     this.#asked = true;
     const { values, seed, problem } = this.controls.read();
     if (problem) return this.#refuse(problem, null);
-    const run = { values, seed };
+    this.#asks += 1;
+    const run = { values, seed, order: this.#asks };
     this.wanted = run;
     this.#refused = this.#unavailable = "";
     this.#fetchRuns().then(() => run === this.wanted && !this.#computed && this.#showNearest());
@@ -198,7 +201,7 @@ class LiveFigure {
     if (this.host.kind !== "page") return;
     const best = nearest(this.description, this.runs, this.wanted);
     if (!best) return;
-    const run = { values: best.values, seed: best.seed };
+    const run = { values: best.values, seed: best.seed, order: this.wanted.order - 0.5 };
     if (best.answer.error !== undefined) return;
     // What is shown may be nearer already: the run of a moment ago, which the worker computed.
     if (sameRun(this.description, this.shown.run, this.wanted) && this.shown.origin === "computed") return;
@@ -213,8 +216,10 @@ class LiveFigure {
     this.#describe();
   }
 
-  /** Draws the latest of what there is to draw; what was overtaken while another was drawn is left out. */
+  /** Draws the latest of what there is to draw; what was overtaken, also while another was drawn, is left out. */
   async #show(item) {
+    if (item.run.order < this.#latest) return this.#describe();
+    this.#latest = item.run.order ?? this.#latest;
     this.#next = item;
     if (this.#drawing) return;
     this.#drawing = true;

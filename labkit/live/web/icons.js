@@ -1,4 +1,7 @@
-/** Shapes for the three verdicts: told apart without colour, and drawn in the text's own colour. */
+/**
+ * Shapes for the three verdicts: told apart without colour, and drawn in the text's own colour. The book's build takes
+ * them from here for what stands on a page before any script runs.
+ */
 
 const SHAPES = {
   OK: '<circle cx="8" cy="8" r="7"/><path d="M4.5 8.3L7 10.8L11.5 5.6"/>',

@@ -131,7 +131,7 @@ function bars(ink) {
 }
 
 function badgeOf(x, y, number) {
-  return `<circle class="badge" cx="${r(x)}" cy="${r(y)}" r="7.5"/>${text("number", x, y + 4, number, "middle")}`;
+  return `<circle class="flag" cx="${r(x)}" cy="${r(y)}" r="7.5"/>${text("number", x, y + 4, number, "middle")}`;
 }
 
 function arrows(ink) {
