@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 an error of another program's; 2 bad input; 3 something is missing on this machine; 4 node code
 failed; 5 a run timed out; 6 something happened outside the fault plan; 7 a safeguard was taken out and no checker
-noticed, or one was in place and did not hold; 8 no space was left for the output; 130 interrupted.
+noticed, or one was in place and did not hold; 8 no space was left for the output; 9 the clocks
+of a log contradict each other; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from labkit.dials import AnyDial, parse, suggestion
@@ -24,6 +26,7 @@ from labkit.running import RUNTIMES, run
 INCIDENT_EXIT = 6
 NOT_CAUGHT_EXIT = 7
 NO_SPACE_EXIT = 8
+INCONSISTENT_EXIT = 9
 INTERRUPTED_EXIT = 130
 
 
@@ -92,12 +95,20 @@ def _parser() -> argparse.ArgumentParser:
     ablating.add_argument("--seeds", default="100", help="how many seeds to try, from 0 up")
     ablating.set_defaults(command=_ablations)
 
+    exporting = commands.add_parser("shiviz", help="write a run as a log for ShiViz, or read such a log")
+    exporting.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="the experiment to run and write")
+    exporting.add_argument("--seed", default="0", help="the run's seed")
+    exporting.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial")
+    exporting.add_argument("--read", metavar="FILE", help="sum up a log instead, of any system; - is standard input")
+    exporting.add_argument("--parser", help="the log's regular expression, as ShiViz takes it")
+    exporting.set_defaults(command=_shiviz)
+
     bench = commands.add_parser("bench", help="measure labkit itself, as ratios within one run")
     bench.add_argument("--quick", action="store_true", help="fewer repetitions")
     bench.set_defaults(command=_bench)
     doctor = commands.add_parser("doctor", help="what this machine has, what is missing, how to get it")
     doctor.set_defaults(command=_doctor)
-    for command in (listing, running, sweeping, ablating, bench, doctor):
+    for command in (listing, running, sweeping, ablating, exporting, bench, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -175,6 +186,30 @@ def _ablations(chosen: argparse.Namespace) -> int:
     found = hunt_all(chosen.experiments, seeds, progress=sys.stderr.isatty())
     print(found.to_json() if chosen.json else found)
     return 0 if all(each.is_caught for each in found) else NOT_CAUGHT_EXIT
+
+
+def _shiviz(chosen: argparse.Namespace) -> int:
+    from labkit.shiviz import PARSER, export, load
+
+    if (chosen.experiment is None) == (chosen.read is None):
+        raise BadInput("shiviz needs either an EXPERIMENT to run and write, or --read FILE")
+    if chosen.experiment:
+        experiment = find(chosen.experiment)
+        settings = _settings(experiment, chosen.set)
+        text = export(run(experiment, seed=_whole("seed", chosen.seed, 0), **settings))
+        print(json.dumps({"parser": PARSER, "log": text}) if chosen.json else text, end="" if not chosen.json else "\n")
+        return 0
+    log = load(_text_of(chosen.read), PARSER if chosen.parser is None else chosen.parser)
+    print(json.dumps(log.to_dict()) if chosen.json else log.summary())
+    return INCONSISTENT_EXIT if log.inconsistency else 0
+
+
+def _text_of(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise BadInput(f"--read is {name!r}: it cannot be read ({reason})") from None
 
 
 def _bench(chosen: argparse.Namespace) -> int:

@@ -167,8 +167,9 @@ def operation_label(operation: Operation) -> str:
 
 
 def note_label(note: Note) -> str:
-    """The note with its details."""
-    details = ", ".join(f"{name} {_plain(value)}" for name, value in note.details.items())
+    """The note with its details; those whose names begin with an underscore are for checkers alone."""
+    told = [(name, value) for name, value in note.details.items() if not name.startswith("_")]
+    details = ", ".join(f"{name} {_plain(value)}" for name, value in told)
     return shortened(f"{note.label} {details}".rstrip(), LONGEST_NOTE)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.command_line import NO_SPACE_EXIT, main
+from labkit.command_line import INCONSISTENT_EXIT, NO_SPACE_EXIT, main
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,6 +57,11 @@ BAD_INPUT = [
     (["ablations", "zzz"], "there is no experiment 'zzz'"),
     (["ablations", "--seeds", "0"], "seeds is '0': it must be a whole number of at least 1"),
     (["ablations", "leases", "--seeds", "1001"], "seeds is 1001: it must be from 1 to 1000"),
+    (["shiviz"], "shiviz needs either an EXPERIMENT to run and write, or --read FILE"),
+    (["shiviz", "quorums", "--read", "x"], "shiviz needs either an EXPERIMENT to run and write, or --read FILE"),
+    (["shiviz", "--read", "no such file"], "--read is 'no such file': it cannot be read (No such file or directory)"),
+    (["shiviz", "--read", "README.md", "--parser", "(("], "parser is '((': it must be a regular expression"),
+    (["shiviz", "quorums", "--seed", "x"], "seed is 'x': it must be a whole number of at least 0"),
     ([], "the following arguments are required: COMMAND"),
     (["run"], "the following arguments are required: EXPERIMENT"),
     (["run", "quorums", "--seed"], "argument --seed: expected one argument"),
@@ -94,6 +99,23 @@ def test_a_process_of_its_own_says_the_same():
     done = labkit("run", "quorums", "--set", "replicas=10")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "labkit: replicas is '10': it must be a whole number from 1 to 9\n"
+
+
+def test_a_run_is_written_for_shiviz_and_read_back(capsys, tmp_path):
+    log = tmp_path / "run.log"
+    log.write_text(printed(capsys, "shiviz", "quorums", "--seed", "7", "--set", "pairs=2"))
+    assert "every clock is consistent" in printed(capsys, "shiviz", "--read", str(log))
+    told = json.loads(printed(capsys, "shiviz", "--read", str(log), "--json"))
+    assert "client-1" in json.dumps(told)
+    both = json.loads(printed(capsys, "shiviz", "quorums", "--seed", "7", "--set", "pairs=2", "--json"))
+    assert both["log"] == log.read_text()
+
+
+def test_a_log_whose_clocks_contradict_each_other_has_its_own_exit_code(capsys, tmp_path):
+    log = tmp_path / "wrong.log"
+    log.write_text('a {"a": 2}\nbegins\n')
+    assert main(["shiviz", "--read", str(log)]) == INCONSISTENT_EXIT
+    assert "its own entry is 2, and should be 1" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")

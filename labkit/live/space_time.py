@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.causal_events import ARRIVE, BEGIN, END, NOTE, SEND, causal_events
 from labkit.checkers import staleness
 from labkit.clocks import Timestamp
 from labkit.errors import BadInput
@@ -116,8 +117,9 @@ class _Sheet:
             "lanes": [{"node": name} for name in self.scene.nodes],
             "messages": [self._message(message) for message in self.scene.messages],
             "operations": [self._operation(number, entry) for number, entry in enumerate(self.scene.operations)],
-            "notes": self._notes(),
+            "notes": [drawn for _, drawn in self._notes()],
             "windows": self._windows(),
+            "events": self._events(),
             "flagged": sorted(self.remarks),
             "text": self._text(),
             "table": self._table(),
@@ -160,20 +162,47 @@ class _Sheet:
         wrong = f", {abs(ahead_us) / 1e3:.1f} ms {'ahead of' if ahead_us > 0 else 'behind'} true time"
         return f"stamped {stamp.physical_us / 1e3:.1f} ms{wrong if ahead_us else ''}"
 
-    def _notes(self) -> list[dict[str, Any]]:
-        notes = [
-            {
-                "lane": self.lanes[note.node],
-                "at": self._at(note.at_us),
-                "label": note_label(note),
-                "clock": self._at(note.clock_us),
-            }
+    def _notes(self) -> list[tuple[Any, dict[str, Any]]]:
+        """Each note, or change of a clock, and how it is drawn, in the order of their times."""
+        notes: list[tuple[Any, dict[str, Any]]] = [
+            (
+                note,
+                {
+                    "lane": self.lanes[note.node],
+                    "at": self._at(note.at_us),
+                    "label": note_label(note),
+                    "clock": self._at(note.clock_us),
+                },
+            )
             for note in self.scene.notes
         ]
         for fault in self.scene.instants:
             at = self._at(fault.at * 1e6)
-            notes.append({"lane": self.lanes[fault.nodes[0]], "at": at, "label": instant_label(fault), "clock": None})
-        return sorted(notes, key=lambda note: note["at"])
+            drawn = {"lane": self.lanes[fault.nodes[0]], "at": at, "label": instant_label(fault), "clock": None}
+            notes.append((fault, drawn))
+        return sorted(notes, key=lambda note: note[1]["at"])
+
+    def _events(self) -> list[list[Any]]:
+        """What can be chosen in the picture: kind, index of the message, operation or note, vector clock, notes.
+
+        The clock has an entry for each lane. It counts all events of the run, also those that the picture leaves out:
+        one event is before another if the other's clock, at the one's lane, is not behind the one's own.
+        """
+        scene = self.scene
+        drawn = {SEND: scene.messages, BEGIN: scene.operations, NOTE: [note for note, _ in self._notes()]}
+        drawn |= {ARRIVE: drawn[SEND], END: drawn[BEGIN]}
+        # By identity: two messages may be alike in all that the trace has of them.
+        places = {kind: {id(subject): index for index, subject in enumerate(drawn[kind])} for kind in drawn}
+        found = []
+        for event in causal_events(self.result):
+            index = places[event.kind].get(id(event.subject))
+            if index is None or not scene.begin_us <= event.at_us <= scene.end_us:
+                continue
+            told = [places[NOTE][id(note)] for note in event.notes if id(note) in places[NOTE]]
+            counts = dict(event.clock.entries)
+            clock = [counts.get(node, 0) for node in scene.nodes]
+            found.append([event.kind, index, clock, told] if told else [event.kind, index, clock])
+        return found
 
     def _windows(self) -> list[dict[str, Any]]:
         found = []

@@ -258,6 +258,57 @@ def test_notes_carry_their_clocks_readings():
     assert [window["kind"] for window in scene["windows"]] == ["pause"]
 
 
+def reachable(one, known):
+    """What follows from an event, by a search through lanes and messages that knows nothing of clocks."""
+    found, waiting = set(), [one]
+    while waiting:
+        kind, node, moment, message = waiting.pop()
+        for other in known - found:
+            received = kind == "send" and other[0] == "arrive" and other[3] == message
+            if received or (other[1] == node and other[2] > moment):
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
+@pytest.mark.parametrize("name", ["one pair", "clocks", "leases"])
+def test_events_of_a_scene_carry_clocks_that_tell_what_follows_from_what(name):
+    result, scene = SCENES[name]
+    nodes = [lane["node"] for lane in scene["lanes"]]
+    # Of one microsecond at one node the arrivals go first, then the sendings, as a node works.
+    known = {("send", entry.source, (entry.sent_us, 1, at), at) for at, entry in enumerate(result.messages)}
+    arrived = [(at, entry) for at, entry in enumerate(result.messages) if entry.arrived_us is not None]
+    known |= {("arrive", entry.target, (entry.arrived_us, 0, at), at) for at, entry in arrived}
+
+    def in_the_run(event):
+        kind, index, clock, *_ = event
+        arrow = scene["messages"][index]
+        lane, at = (arrow["from"], arrow["sent"]) if kind == "send" else (arrow["to"], arrow["arrives"])
+        alike = [each for each in known if each[:2] == (kind, nodes[lane]) and each[2][0] == round(at * 1e3)]
+        return alike, lane, clock
+
+    travelling = [in_the_run(event) for event in scene["events"] if event[0] in ("send", "arrive")]
+    alone = [(alike[0], lane, clock) for alike, lane, clock in travelling if len(alike) == 1]
+    assert len(alone) > 4
+    for one, lane, clock in alone:
+        after = reachable(one, known)
+        for other, _, other_clock in alone:
+            if other != one:
+                assert (other_clock[lane] >= clock[lane]) == (other in after), (one, other)
+
+
+def test_a_note_goes_with_the_message_that_it_tells_of():
+    result, scene = drawn(space_time(), "logical_clocks", seed=15, events=4)
+    told = [event for event in scene["events"] if len(event) > 3]
+    labels = {scene["notes"][number]["label"].split()[0] for event in told for number in event[3]}
+    assert labels == {"send", "receive"} and len(told) == 2 * len(scene["messages"]) > 4
+    alone = [event for event in scene["events"] if event[0] == "note"]
+    assert {scene["notes"][event[1]]["label"].split()[0] for event in alone} == {"step"}
+    # The clocks that the nodes kept themselves are the ones that the trace gives.
+    own = [tuple(note.details["V"][node] for node in "ABC") for note in result.notes]
+    assert sorted(own) == sorted(tuple(event[2]) for event in scene["events"])
+
+
 @pytest.mark.parametrize(
     ("measure", "said"),
     [

@@ -2,6 +2,7 @@
 
 import { make, newId, setText } from "./dom.js";
 import { Film } from "./film.js";
+import { Choice } from "./scene_choice.js";
 import { eventsOf, timeText } from "./scene_events.js";
 import { layOut } from "./scene_layout.js";
 import { drawScene } from "./scene_svg.js";
@@ -65,6 +66,7 @@ export class Player {
     const { svg, leftOut } = drawScene(sheet, this.prefix);
     this.element.innerHTML = svg;
     this.film = new Film(this.element.firstChild, sheet);
+    this.choice.attach(this.element.firstChild, sheet);
     // A picture wider than the page scrolls in its own box, which the keyboard must reach too.
     if (sheet.width > this.width) this.element.tabIndex = 0;
     else this.element.removeAttribute("tabindex");
@@ -107,6 +109,7 @@ export class Player {
       ...SPEEDS.map((speed) => make("option", { value: speed, selected: speed === 1 }, `${speed}×`)),
     );
     this.line = make("p", { class: "labkit-event" });
+    this.choice = new Choice({ say: (sentence) => setText(this.spoken, sentence), onChoose: () => this.#showAll() });
     this.spoken = make("p", { class: "labkit-unseen", role: "status" });
     panel.replaceChildren(
       make(
@@ -120,6 +123,7 @@ export class Player {
         this.speed,
       ),
       this.line,
+      this.choice.element,
       this.spoken,
     );
   }
@@ -145,8 +149,15 @@ export class Player {
     this.#show(this.#position === last ? null : event ? event.at : this.#beginning);
   }
 
+  /** An event is lit in the whole run: its effects are still to come at any moment before. */
+  #showAll() {
+    this.stop();
+    this.#go(this.events.length + 1);
+  }
+
   #show(at) {
     this.#at = at;
+    if (at !== null) this.choice.clear();
     this.film.show(at);
     this.slider.value = String(this.#position);
     const event = this.events[this.#position - 1];

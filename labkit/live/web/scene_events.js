@@ -12,7 +12,10 @@ const WAY_OF_A_LOST_ONE = 0.62;
 
 const OUTCOMES = { ok: "succeeds", fail: "fails", unknown: "ends, and nobody knows how" };
 
-/** The picture's events in the order of their times: `{at, text, kind, index}`. */
+/**
+ * The picture's events in the order of their times: `{at, text, kind, index}`; those that a node takes part in say
+ * also `what` they are (send, arrive, begin, end, note) and on which `lane`.
+ */
 export function eventsOf(picture) {
   const name = (lane) => picture.lanes[lane]?.node ?? "?";
   const events = [
@@ -21,6 +24,8 @@ export function eventsOf(picture) {
     ...(picture.notes ?? []).map((note, index) => ({
       at: note.at,
       kind: "note",
+      what: "note",
+      lane: note.lane,
       index,
       text: noteText(note, name, picture.unit),
     })),
@@ -41,10 +46,12 @@ function messageEvents(picture, name) {
     const twice = message.fate === "duplicated" ? ", twice" : "";
     const end = vanishes(message, usual);
     const stopped = message.arrives === null ? STOPPED[message.fate] : null;
-    const events = [{ at: message.sent, kind: "message", index, text: sent + twice }];
-    if (stopped) events.push({ at: end, kind: "message", index, text: stopped(from, to, what) });
+    const own = { kind: "message", index };
+    const events = [{ ...own, at: message.sent, what: "send", lane: message.from, text: sent + twice }];
+    if (stopped) events.push({ ...own, at: end, text: stopped(from, to, what) });
     else if (message.arrives !== null) {
-      events.push({ at: message.arrives, kind: "message", index, text: `${from}'s ${what} reaches ${to}` });
+      const text = `${from}'s ${what} reaches ${to}`;
+      events.push({ ...own, at: message.arrives, what: "arrive", lane: message.to, text });
     }
     return events;
   });
@@ -53,11 +60,12 @@ function messageEvents(picture, name) {
 function operationEvents(operation, index, name) {
   const node = name(operation.lane);
   const label = operation.label || "an operation";
-  const events = [{ at: operation.begin, kind: "operation", index, text: `${node} begins ${label}` }];
+  const own = { kind: "operation", index, lane: operation.lane };
+  const events = [{ ...own, at: operation.begin, what: "begin", text: `${node} begins ${label}` }];
   if (operation.end !== null && operation.end !== undefined) {
     const remark = operation.remark ? `: ${operation.remark}` : "";
     const text = `${node}'s ${label} ${OUTCOMES[operation.outcome] ?? "ends"}${remark}`;
-    events.push({ at: operation.end, kind: "operation", index, text });
+    events.push({ ...own, at: operation.end, what: "end", text });
   }
   return events;
 }

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import {
+  causalEvents,
+  causesInWords,
+  eventAt,
+  isBefore,
+  litParts,
+  neighbour,
+  relations,
+} from "../../../labkit/live/web/scene_causes.js";
 import { eventsOf } from "../../../labkit/live/web/scene_events.js";
 import { layOut, leastWidth } from "../../../labkit/live/web/scene_layout.js";
 import { drawScene, staticScene } from "../../../labkit/live/web/scene_svg.js";
@@ -134,4 +143,103 @@ test("empty, tiny and strange scenes draw without a fault", () => {
     const svg = staticScene(scene(changes), 700, "t");
     assert.ok(!svg.includes("NaN"), JSON.stringify(changes).slice(0, 60));
   }
+});
+
+/** a asks b, b notes and answers; c does something of its own meanwhile; another message of a's is lost. */
+function exchange() {
+  const message = (from, to, sent, arrives, fate = "sent", reply = false) => ({
+    from,
+    to,
+    sent,
+    arrives,
+    fate,
+    reply,
+    label: "ask",
+  });
+  return {
+    kind: "space-time",
+    unit: "ms",
+    begin: 0,
+    end: 100,
+    lanes: [{ node: "a" }, { node: "b" }, { node: "c" }],
+    messages: [message(0, 1, 10, 30), message(1, 0, 40, 60, "sent", true), message(0, 2, 70, null, "lost")],
+    operations: [{ lane: 0, begin: 5, end: 65, label: "read", outcome: "ok", remark: "" }],
+    notes: [
+      { lane: 1, at: 30, label: "heard", clock: 31 },
+      { lane: 2, at: 50, label: "alone", clock: null },
+    ],
+    windows: [],
+    flagged: [],
+    text: "",
+    events: [
+      ["begin", 0, [1, 0, 0]],
+      ["send", 0, [2, 0, 0]],
+      ["arrive", 0, [2, 1, 0], [0]],
+      ["send", 1, [2, 2, 0]],
+      ["note", 1, [0, 0, 1]],
+      ["arrive", 1, [3, 2, 0]],
+      ["end", 0, [4, 2, 0]],
+      ["send", 2, [5, 2, 0]],
+    ],
+  };
+}
+
+test("an event's past and future are what its vector clock says", () => {
+  const events = causalEvents(exchange());
+  assert.deepEqual(
+    events.map(({ what, lane, at }) => `${what} ${lane} ${at}`),
+    ["begin 0 5", "send 0 10", "arrive 1 30", "send 1 40", "note 2 50", "arrive 0 60", "end 0 65", "send 0 70"],
+  );
+  const heard = events[2];
+  assert.deepEqual(relations(events, heard), [
+    "before",
+    "before",
+    "chosen",
+    "after",
+    "concurrent",
+    "after",
+    "after",
+    "after",
+  ]);
+  for (const one of events) for (const other of events) assert.ok(!(isBefore(one, other) && isBefore(other, one)));
+  assert.equal(
+    causesInWords(events, heard, exchange()),
+    "At 30.0 ms, a's ask reaches b; b: heard; its clock shows 31 ms. 2 events before it, 4 after, 1 concurrent.",
+  );
+});
+
+test("what leads to the chosen event or follows from it stays lit, and nothing else", () => {
+  const events = causalEvents(exchange());
+  assert.deepEqual([...litParts(events, events[4])].sort(), ["note 1"]);
+  const lit = litParts(events, events[2]);
+  assert.deepEqual([...lit].sort(), ["message 0", "message 1", "message 2", "note 0", "operation 0"]);
+});
+
+test("arrow keys lead along a lane and to the nearest event of the next one, and no further", () => {
+  const events = causalEvents(exchange());
+  const at = (...keys) => keys.reduce((current, key) => neighbour(events, current, key), null);
+  assert.equal(at("ArrowRight"), events[0]);
+  assert.equal(at("ArrowRight", "ArrowRight"), events[1]);
+  assert.equal(at("ArrowRight", "ArrowLeft"), events[0]);
+  assert.equal(at("ArrowRight", "ArrowUp"), events[0]);
+  assert.equal(at("ArrowRight", "End"), events[7]);
+  assert.equal(at("ArrowRight", "End", "ArrowRight"), events[7]);
+  assert.equal(at("ArrowRight", "End", "ArrowDown"), events[3]);
+  assert.equal(at("ArrowRight", "End", "ArrowDown", "ArrowDown", "ArrowDown"), events[4]);
+  assert.equal(neighbour([], null, "ArrowRight"), null);
+});
+
+test("a pointer finds the nearest event within its reach", () => {
+  const sheet = layOut(exchange(), 700);
+  const events = causalEvents(exchange());
+  const { at, lane } = events[3];
+  assert.equal(eventAt(events, sheet, sheet.x(at) + 4, sheet.lanes[lane].y - 5, 16), events[3]);
+  assert.equal(eventAt(events, sheet, sheet.x(at) + 4, sheet.lanes[lane].y - 40, 16), null);
+});
+
+test("a picture is drawn the same whether or not it has events to choose", () => {
+  const { events, ...without } = exchange();
+  assert.ok(events.length);
+  assert.equal(staticScene(exchange(), 700, "t"), staticScene(without, 700, "t"));
+  assert.deepEqual(causalEvents(without), []);
 });

@@ -1,0 +1,219 @@
+"""The causality checkers, held against a search of the test's own, and against clocks with planted faults."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.causality import Vector
+from labkit.checkers.causality import (
+    Event,
+    Execution,
+    by_number,
+    by_vector,
+    no_write_dropped,
+    respects_causality,
+    tally,
+    tells_causality,
+)
+from labkit.history import Operation
+from labkit.results import HOLDS, ILLEGAL, UNDECIDED
+
+NODES = "abc"
+acts = st.lists(st.tuples(st.sampled_from(NODES), st.booleans(), st.integers(0, 5)), min_size=1, max_size=20)
+
+
+def execution_of(actions):
+    """Events by what was drawn: each node's own, some of them receipts of an earlier event of another node."""
+    events, counts = [], dict.fromkeys(NODES, 0)
+    for at, (node, receives, which) in enumerate(actions):
+        counts[node] += 1
+        earlier = [event for event in events if event.node != node]
+        cause = earlier[which % len(earlier)] if receives and earlier else None
+        events.append(Event(node, counts[node], at, cause=(cause.node, cause.number) if cause else None))
+    return Execution(reversed(events))
+
+
+def after(execution, event):
+    """What → leads to, event by event, breadth first."""
+    found, waiting = [], deque([event])
+    while waiting:
+        one = waiting.popleft()
+        for other in execution.events:
+            follows = (other.node, other.number) == (one.node, one.number + 1)
+            if (follows or other.cause == (one.node, one.number)) and other not in found:
+                found.append(other)
+                waiting.append(other)
+    return found
+
+
+def true_vectors(execution):
+    """A vector clock for each event, from the definition: how many events of each node are before or equal."""
+    vectors = []
+    for index, event in enumerate(execution.events):
+        past = [one for place, one in enumerate(execution.events) if execution.before[index] >> place & 1] + [event]
+        vectors.append(Vector(tuple((node, sum(one.node == node for one in past)) for node in NODES
+                                    if any(one.node == node for one in past))))  # fmt: skip
+    return vectors
+
+
+@settings(max_examples=500, deadline=None)
+@given(acts)
+def test_the_graph_agrees_with_a_search(actions):
+    execution = execution_of(actions)
+    for event in execution.events:
+        later = after(execution, event)
+        for other in execution.events:
+            pair = (event.node, event.number), (other.node, other.number)
+            assert execution.happened_before(*pair) == (other in later)
+    assert execution.ordered_pairs == sum(len(after(execution, event)) for event in execution.events)
+
+
+@settings(max_examples=300, deadline=None)
+@given(acts)
+def test_vectors_by_the_definition_tell_causality_and_each_fault_is_found(actions):
+    execution = execution_of(actions)
+    vectors = true_vectors(execution)
+    verdict = tells_causality("vector", execution, by_vector(vectors), vectors)
+    assert verdict.status == (HOLDS if execution.edges else UNDECIDED)
+    receipts = [index for index, event in enumerate(execution.events) if event.cause]
+    for index in receipts[:1]:
+        event = execution.events[index]
+        planted = list(vectors)
+        planted[index] = Vector(((event.node, event.number),))  # not merged on receipt
+        found = tells_causality("vector", execution, by_vector(planted), planted)
+        assert found.status == ILLEGAL and found.counterexample[1] == event
+
+
+@settings(max_examples=300, deadline=None)
+@given(acts, st.data())
+def test_every_pair_is_counted_once_and_as_what_it_is(actions, data):
+    execution = execution_of(actions)
+    size = len(execution.events)
+    readings = data.draw(st.lists(st.integers(0, 4), min_size=size, max_size=size))
+    counted = tally(execution, by_number(readings))
+    expected = dict.fromkeys(("inverted", "missed", "invented", "right"), 0)
+    for one in range(size):
+        for other in range(size):
+            if execution.before[other] >> one & 1:
+                kind = "right" if readings[one] < readings[other] else "inverted"
+                expected["missed" if readings[one] == readings[other] else kind] += 1
+            elif one < other and not execution.before[one] >> other & 1:
+                expected["right" if readings[one] == readings[other] else "invented"] += 1
+    assert {name: getattr(counted, name) for name in expected} == expected
+    assert counted.pairs == execution.pairs == sum(expected.values())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=12))
+def test_bits_say_what_vectors_say_one_by_one(counts):
+    vectors = [
+        Vector(tuple((node, number) for node, number in zip(NODES, each, strict=True) if number)) for each in counts
+    ]
+    before, later = by_vector(vectors)
+    for one, mine in enumerate(vectors):
+        for other, theirs in enumerate(vectors):
+            assert bool(before[other] >> one & 1) == (mine < theirs)
+            assert bool(later[other] >> one & 1) == (theirs < mine)
+
+
+def test_the_counterexample_is_the_closest_pair():
+    events = [Event("a", 1, 0), Event("a", 2, 1), Event("b", 1, 5, cause=("a", 1)), Event("b", 2, 6)]
+    execution = Execution(events)
+    readings = [4, 5, 1, 2]
+    verdict = respects_causality("Lamport", execution, by_number(readings), readings)
+    assert verdict.status == ILLEGAL and verdict.property == "Lamport clocks respect causality"
+    assert [str(event) for event in verdict.counterexample] == [
+        "a's event 1, event, at 0.000 ms",
+        "b's event 1, event of a's event 1, at 0.005 ms",
+    ]
+    assert "a's event 1 has 4, b's event 1 1" in verdict.explanation
+
+
+def test_a_clock_that_orders_the_concurrent_does_not_tell_causality():
+    execution = Execution([Event("a", 1, 0), Event("a", 2, 1), Event("b", 1, 5)])
+    readings = [1, 2, 3]
+    assert respects_causality("Lamport", execution, by_number(readings), readings).status == HOLDS
+    verdict = tells_causality("Lamport", execution, by_number(readings), readings)
+    assert verdict.status == ILLEGAL and "seems to have caused" in verdict.explanation
+
+
+def test_nothing_to_judge_is_undecided():
+    execution = Execution([Event("a", 1, 0), Event("b", 1, 5)])
+    assert respects_causality("Lamport", execution, by_number([1, 1]), [1, 1]).status == UNDECIDED
+    assert tells_causality("vector", Execution([]), by_vector([]), []).status == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [Event("a", 1, 0, cause=("b", 1)), Event("b", 1, 0, cause=("a", 1))],
+        [Event("a", 1, 0), Event("a", 1, 3)],
+    ],
+)
+def test_events_that_cannot_be_are_refused(events):
+    with pytest.raises(ValueError):
+        Execution(events)
+
+
+def test_a_cause_goes_before_its_effect_even_if_the_times_say_otherwise():
+    """Two machines' times differ by what synchronising leaves."""
+    execution = Execution([Event("b", 1, 5, cause=("a", 1)), Event("a", 1, 6)])
+    assert [event.node for event in execution.events] == ["a", "b"]
+
+
+def edit(process, at, seen, value=None, outcome="ok", wrote=None):
+    read = Operation(process, "read", "k", tuple(seen), at, at + 1, "ok")
+    write = Operation(process, "write", "k", value or process, at + (wrote or 2), at + (wrote or 2) + 1, outcome)
+    return [read, write]
+
+
+def left(*values, at=100):
+    return [Operation("auditor", "read", "k", values, at, at + 1, "ok")]
+
+
+@pytest.mark.parametrize(
+    ("history", "status"),
+    [
+        (edit("a", 0, []) + edit("b", 10, ["a"]) + left("b"), HOLDS),  # replaced by one that had read it
+        (edit("a", 0, []) + edit("b", 1, []) + left("a", "b"), HOLDS),  # siblings
+        (edit("a", 0, []) + edit("b", 1, []) + left("b"), ILLEGAL),
+        (edit("a", 0, []) + edit("b", 10, []) + left("b"), ILLEGAL),  # later, but it had read nothing
+        (edit("a", 0, [], outcome="unknown") + edit("b", 1, []) + left("b"), HOLDS),
+        (edit("a", 0, []) + edit("b", 10, ["a"], outcome="unknown") + left(), HOLDS),  # it may have happened
+        (edit("a", 0, []) + edit("b", 10, ["a"]) + edit("c", 10, ["a"]) + left("b"), ILLEGAL),
+        ([*edit("a", 0, [])[1:]], UNDECIDED),  # nobody read afterwards
+        (left(), UNDECIDED),
+    ],
+)
+def test_a_write_may_only_vanish_by_one_that_has_read_it(history, status):
+    assert no_write_dropped(history).status == status
+
+
+def test_the_story_is_the_dropped_write_the_nearest_other_and_what_was_left():
+    history = edit("far", 50, ["b"]) + edit("a", 0, []) + edit("b", 1, []) + left("far")
+    verdict = no_write_dropped(history)
+    assert verdict.status == ILLEGAL and "1 of 3" in verdict.explanation
+    assert [(entry.process, entry.function) for entry in verdict.counterexample] == [
+        ("a", "write"), ("b", "write"), ("auditor", "read"),
+    ]  # fmt: skip
+
+
+writes = st.lists(st.booleans(), min_size=1, max_size=12)
+
+
+@given(writes, st.integers(0, 20))
+def test_a_planted_loss_is_found_and_a_store_that_keeps_siblings_is_not_accused(plan, which):
+    history, now = [], ()
+    for number, reads_first in enumerate(plan):
+        seen = now if reads_first else ()
+        history += edit(f"p{number}", 10 * number, seen)
+        now = (*(value for value in now if value not in seen), f"p{number}")
+    end = 10 * len(plan) + 50
+    assert no_write_dropped(history + left(*now, at=end)).status == HOLDS
+    lost = now[which % len(now)]
+    kept = [value for value in now if value != lost]
+    assert no_write_dropped(history + left(*kept, at=end)).status == ILLEGAL

@@ -1,0 +1,112 @@
+"""Nodes that carry clocks and the store of versions, as the papers' sentences have them."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit import run
+from labkit.causality import CONCURRENT
+from labkit.checkers.causality import execution_of
+from labkit.experiments.logical_clocks import sayings
+
+SEEDS = range(10)
+
+
+def stamps_of(result):
+    return [event.stamps for event in execution_of(result.notes).events]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_event_ticks_its_own_entry(seed):
+    """Mattern 1989: each process ticks its own component at each event."""
+    result = run("logical_clocks", seed=seed, loss=0.1)
+    for node in "ABC":
+        own = [stamps.vector[node] for stamps in stamps_of(result) if stamps.event[0] == node]
+        assert own == list(range(1, len(own) + 1))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_receipt_knows_all_that_the_sender_knew(seed):
+    """Mattern 1989: on receipt the vector becomes the componentwise maximum. Lamport's IR2 likewise."""
+    execution = execution_of(run("logical_clocks", seed=seed).notes)
+    receipts = [event for event in execution.events if event.cause]
+    assert receipts
+    for event in receipts:
+        sent = execution.events[execution.place[event.cause]].stamps
+        assert sent.vector < event.stamps.vector
+        assert sent.versions <= event.stamps.versions
+        assert event.stamps.lamport.time >= sent.lamport.time + 1
+
+
+def test_a_lost_message_is_no_cause():
+    result = run("logical_clocks", seed=3, loss=0.4)
+    lost = sum(message.fate == "lost" for message in result.messages)
+    notes = [note.label for note in result.notes]
+    arrived = sum(message.arrived_us is not None for message in result.messages)
+    assert lost and notes.count("receive") == arrived and notes.count("send") == len(result.messages)
+
+
+def test_only_steps_tick_a_version_vector():
+    result = run("logical_clocks", seed=3)
+    for node in "ABC":
+        mine = [stamps for stamps in stamps_of(result) if stamps.event[0] == node]
+        steps = sum(note.label == "step" and note.node == node for note in result.notes)
+        assert mine[-1].versions[node] == steps < len(mine)
+
+
+@pytest.mark.parametrize(
+    ("dials", "truth", "physical"),
+    [
+        ({}, CONCURRENT, "before"),  # the guide's own numbers: B 55 ms earlier, stamped 5 ms earlier
+        ({"apart": 0.03}, CONCURRENT, "after"),
+        ({"apart": 0.03, "message": True}, "before", "after"),
+        ({"apart": 0.05}, CONCURRENT, "equal"),
+        ({"first": "A", "message": True}, "before", "before"),
+    ],
+)
+def test_the_guides_example_by_each_clock(dials, truth, physical):
+    said = sayings(run("two_events", **dials))
+    assert said["true cause"] == said["vector"] == said["version vector"] == truth
+    assert said["physical"] == physical
+    if truth == "before":
+        assert said["lamport"] == said["hybrid"] == "before"
+
+
+def test_the_guides_stamps_are_the_guides():
+    """Event 1 on B is stamped 5 ms before event 2 on A, and happened 55 ms before it."""
+    steps = [note for note in run("two_events").notes if note.label == "step"]
+    assert [(note.node, note.clock_us) for note in steps] == [("B", 140_000), ("A", 145_000)]
+    assert [note.at_us for note in steps] == [90_000, 145_000]
+
+
+@pytest.mark.parametrize("ids", ["dotted", "client"])
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+@pytest.mark.parametrize("first", range(0, 100, 25))
+def test_no_concurrent_write_is_dropped(ids, loss, first):
+    for seed in range(first, first + 25):
+        result = run("siblings", seed=seed, trace=False, ids=ids, loss=loss, edits=6, servers=3)
+        assert result.verdicts[0].status == "OK", f"seed {seed}: {result.verdicts[0]}"
+
+
+def test_readers_meet_siblings_and_a_writer_that_has_seen_them_joins_them():
+    result = run("siblings", seed=1, keys=1)
+    assert result["siblings_max"] >= 2
+    sizes = [len(operation.value) for operation in result.operations if operation.function == "read"]
+    assert min(sizes[5:]) == 1  # joined again
+
+
+def test_a_client_that_is_alone_never_makes_siblings():
+    for ids in ("dotted", "client", "server"):
+        result = run("siblings", clients=1, ids=ids)
+        assert result["siblings_max"] == 1 and result.verdicts[0].status == "OK"
+
+
+def test_client_ids_grow_with_clients_and_dots_with_servers():
+    """Preguiça et al. 2010: client ids make vectors as long as there are clients."""
+    entries = {
+        (ids, clients): run("siblings", ids=ids, clients=clients, keys=1, trace=False)["version_entries"]
+        for ids in ("client", "dotted")
+        for clients in (2, 12)
+    }
+    assert entries["client", 12] == 12 and entries["client", 2] == 2
+    assert entries["dotted", 12] == entries["dotted", 2] == 2
