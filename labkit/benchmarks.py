@@ -13,9 +13,11 @@ from time import perf_counter
 from typing import Any
 
 from labkit.baselines import MEAN_DELAY_US, PAIRS_A_SECOND, BareStore, RayEcho, RayPinger, measure_calls
+from labkit.experiments.transactions import FAULTY
 from labkit.lab import Lab, find
 from labkit.node import Node
 from labkit.results import percentile
+from labkit.running import run
 from labkit.runtimes import ray_actors, simulated
 from labkit.runtimes.ray_session import ray_session
 from labkit.sweeping import sweep
@@ -41,6 +43,8 @@ def bench(quick: bool = False) -> dict[str, float]:
         **five_nodes(),
         **round_trips(calls=1000 if quick else 4000),
         **sweeping(seeds=16 if quick else 48),
+        **chaos_seeds(seeds=40 if quick else 150),
+        **placing(keys=100_000 if quick else 1_000_000),
         **pages(),
     }
 
@@ -60,6 +64,21 @@ def simulation(rounds: int, pairs: int) -> dict[str, float]:
         "simulation over bare SimPy, untraced": max(rates["untraced"]) / bare,
         "simulation over bare SimPy, traced": max(rates["traced"]) / bare,
     }
+
+
+def chaos_seeds(seeds: int) -> dict[str, float]:
+    """Seeds of chaos a second by two-phase commit, each a whole run with its verdicts; one core."""
+    begin = perf_counter()
+    for seed in range(seeds):
+        run("transactions", seed=seed, trace=False, **FAULTY)
+    return {"two-phase commit, chaos seeds a second": seeds / (perf_counter() - begin)}
+
+
+def placing(keys: int) -> dict[str, float]:
+    """Seconds to place so many keys on 10 shards and again on 11."""
+    begin = perf_counter()
+    run("placement", rule="jump", keys=keys, shards=10, shards_after=11, trace=False)
+    return {f"{keys:,} keys placed on 10 shards and on 11 (s)": perf_counter() - begin}
 
 
 def five_nodes() -> dict[str, float]:

@@ -121,8 +121,9 @@ def _list(chosen: argparse.Namespace) -> int:
     widest = max(len(experiment.name) for experiment in found)
     for experiment in found:
         print(f"{experiment.name:{widest}}  {experiment.summary.splitlines()[0]}")
+        names = max(map(len, experiment.dials))
         for name, dial in experiment.dials.items() if chosen.experiment else ():
-            print(f"    {name:18} {dial.help}; {dial.allowed} (default {_text(dial.default)})")
+            print(f"    {name:{names}}  {dial.help}; {dial.allowed} (default {_text(dial.default)})")
     return 0
 
 

@@ -40,6 +40,7 @@ def start_eagerly(
         return
     finally:
         _leave_task(loop, unborn)
+    _mark(awaited, False)
     unborn.become(create_task(_go_on(work, awaited, finish, subject)))
 
 
@@ -58,6 +59,7 @@ async def _go_on(
 @coroutine
 def _rest(work: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
     # `yield from` for a coroutine whose first yield has been taken already.
+    _mark(awaited, True)
     while True:
         try:
             sent = yield awaited
@@ -69,6 +71,13 @@ def _rest(work: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, A
             awaited = step(argument)
         except StopIteration as stop:
             return stop.value
+
+
+def _mark(awaited: Any, is_awaited: bool) -> None:
+    # A future that has been awaited bears a mark until the waiting task sees it, and cannot be awaited by anybody else
+    # while it does. Here the task sees it later only, and another handler may await the same future before that.
+    if hasattr(awaited, "_asyncio_future_blocking"):
+        awaited._asyncio_future_blocking = is_awaited
 
 
 class _UnbornTask:

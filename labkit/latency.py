@@ -158,6 +158,28 @@ class Empirical(Latency):
         return self.samples[int(share * len(self.samples))]
 
 
+SHAPES = ("exponential", "constant", "uniform", "lognormal", "pareto")
+
+
+def of_mean(shape: str, mean: float) -> Latency:
+    """The distribution of this shape with this mean; a mean of 0 is no time at all.
+
+    Above the mean, `uniform` ends at twice of it, `lognormal` has sigma 1, and `pareto` a shape of 1.5, so that its
+    variance is infinite.
+    """
+    _require(shape in SHAPES, "shape", shape, f"one of {', '.join(SHAPES)}")
+    if mean == 0:
+        return Constant(0.0)
+    return {
+        "exponential": Exponential(mean),
+        "constant": Constant(mean),
+        "uniform": Uniform(0.0, 2 * mean),
+        # sigma 1 puts the mean of a lognormal at e^(1/2) times its median
+        "lognormal": Lognormal(mean / 1.6487212707, 1.0),
+        "pareto": Pareto(mean / 3, 1.5),
+    }[shape]
+
+
 def _wars_leg(exponential_share: float, rate_per_ms: float, pareto_minimum_ms: float, pareto_shape: float) -> Mixture:
     return Mixture(
         (exponential_share, Exponential(0.001 / rate_per_ms)),

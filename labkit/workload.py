@@ -47,3 +47,9 @@ async def closed_loop(node: Node, action: Action, *, sessions: int, count: int, 
             await asyncio.sleep(think_time)
 
     await asyncio.gather(*(node.spawn(session()) for _ in range(sessions)))
+
+
+def zipf_weights(count: int, exponent: float) -> list[float]:
+    """How often the first, second, … most popular of `count` is asked for: in proportion to 1 / rank^exponent."""
+    # Powers differ in the last bit between C libraries.
+    return [round(rank**-exponent, 13) for rank in range(1, count + 1)]

@@ -124,14 +124,14 @@ def test_a_hybrid_clock_stays_as_near_to_the_physical_one_as_the_clocks_are_to_e
 
 
 def test_the_converse_does_not_hold_for_scalar_clocks():
-    """Lamport 1978: "we cannot expect the converse condition to hold as well"."""
+    """Lamport 1978: the converse of the clock condition does not hold."""
     a, b = Lamport().tick(), Lamport().tick().tick()
     assert a.relation(b) == BEFORE  # of two nodes that never exchanged a word
     assert Vector().tick("a").relation(Vector().tick("b").tick("b")) == CONCURRENT
 
 
 def test_on_receipt_a_scalar_clock_is_advanced_past_both():
-    """IR2: "greater than or equal to its present value and greater than" the message's timestamp."""
+    """Rule IR2: the receiver's clock is moved past the message's timestamp, and never back."""
     assert Lamport(3).receive(Lamport(7)) == Lamport(8)
     assert Lamport(7).receive(Lamport(3)) == Lamport(8)
 

@@ -158,7 +158,7 @@ def inverted_messages(nodes: int, offset: float, delay: float) -> float:
     gaps = [offset * (one - other) / (nodes - 1) for one in range(nodes) for other in range(one)]
     if not delay:
         return sum(gap > 0 for gap in gaps) / len(gaps) / 2
-    return sum(-math.expm1(-gap / delay) for gap in gaps) / len(gaps) / 2
+    return math.fsum(-math.expm1(-gap / delay) for gap in gaps) / len(gaps) / 2
 
 
 @logical_clocks.law(measure="messages_inverted", label="(1 − exp(−offset / delay)) / 2, averaged over pairs of nodes")

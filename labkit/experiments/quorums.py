@@ -14,22 +14,14 @@ from labkit.clocks import ClockError
 from labkit.dials import Choice, Dial, Switch
 from labkit.faults import FaultPlan
 from labkit.lab import Lab, experiment, require
-from labkit.latency import (
-    LINKEDIN_DISK_WRITE,
-    LINKEDIN_SSD,
-    Constant,
-    Exponential,
-    Latency,
-    Lognormal,
-    Pareto,
-    Uniform,
-)
+from labkit.latency import LINKEDIN_DISK_WRITE, LINKEDIN_SSD, of_mean
+from labkit.latency import SHAPES as USUAL_SHAPES
 from labkit.network import Link, Network
 from labkit.protocols.quorums import QuorumClient, Replica, StandIn
 from labkit.results import Measure, Result, Verdict, percentile, share
 from labkit.workload import open_loop
 
-SHAPES = ("exponential", "constant", "uniform", "lognormal", "pareto", "linkedin ssd", "linkedin disk")
+SHAPES = (*USUAL_SHAPES, "linkedin ssd", "linkedin disk")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -201,25 +193,12 @@ quorums.ablation(
 quorums.ablation("clocks that agree", without={"clock_offset": -0.2}, breaks=FRESH, **OVERLAPPING)
 
 
-def _latency(shape: str, mean: float) -> Latency:
-    if mean == 0:
-        return Constant(0.0)
-    return {
-        "exponential": Exponential(mean),
-        "constant": Constant(mean),
-        "uniform": Uniform(0.0, 2 * mean),
-        # sigma 1 puts the mean of a lognormal at e^(1/2) times its median
-        "lognormal": Lognormal(mean / 1.6487212707, 1.0),
-        "pareto": Pareto(mean / 3, 1.5),
-    }[shape]
-
-
 def _network(shape: str, delay: float, write_delay: float, loss: float) -> Network:
     if shape.startswith("linkedin"):
         write = LINKEDIN_DISK_WRITE if shape == "linkedin disk" else LINKEDIN_SSD
         return Network(Link(LINKEDIN_SSD, loss=loss), legs={("write", "request"): write})
-    legs = {("write", "request"): _latency(shape, write_delay)}
-    return Network(Link(_latency(shape, delay), loss=loss), legs=legs)
+    legs = {("write", "request"): of_mean(shape, write_delay)}
+    return Network(Link(of_mean(shape, delay), loss=loss), legs=legs)
 
 
 def _partition(homes: list[str], stand_ins: list[str], clients: list[str], length: float, begin: float) -> FaultPlan:

@@ -2,6 +2,7 @@
 
 from labkit.figures.distributions import latency_distribution, measured_over_simulated
 from labkit.figures.drawing import Drawing
+from labkit.figures.progress import succeeded_over_time
 from labkit.figures.space_time import space_time
 from labkit.figures.style import DARK, LIGHT, Theme, theme, use_style
 from labkit.figures.sweeps import measure_against
@@ -9,5 +10,5 @@ from labkit.figures.timeline import time_series
 
 __all__ = [
     "DARK", "LIGHT", "Drawing", "Theme", "latency_distribution", "measure_against", "measured_over_simulated",
-    "space_time", "theme", "time_series", "use_style",
+    "space_time", "succeeded_over_time", "theme", "time_series", "use_style",
 ]  # fmt: skip

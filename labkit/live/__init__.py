@@ -9,5 +9,6 @@ from labkit.live.latencies import latencies
 from labkit.live.over_time import over_time
 from labkit.live.prediction import Prediction, predict
 from labkit.live.space_time import space_time
+from labkit.live.under_way import under_way
 
-__all__ = ["LiveFigure", "Prediction", "across", "latencies", "live", "over_time", "predict", "space_time"]
+__all__ = ["LiveFigure", "Prediction", "across", "latencies", "live", "over_time", "predict", "space_time", "under_way"]

@@ -59,8 +59,7 @@ class OverTime(Picture):
         second = 1.0 if result.duration >= 1 else 1e-3
         windows = result.fault_windows
         data = {
-            "faults": [_band(window, second) for window in windows[:MOST_WINDOWS]],
-            "names": _names(windows, result.duration, second),
+            **fault_rows(windows, result.duration, second),
             "operations": [_point(entry, result, second) for entry in kept],
         }
         return {
@@ -109,6 +108,12 @@ def _point(operation: Operation, result: Result, second: float) -> dict[str, Any
     return {"at": rounded(at_once, 4), "ms": rounded(waited, 4), "outcome": operation.outcome}
 
 
+def fault_rows(windows: Sequence[FaultWindow], until: float, second: float) -> dict[str, list[dict[str, Any]]]:
+    """The data of `fault_layers`: each fault's stretch of time, and the names of the first few."""
+    bands = [_band(window, second) for window in windows[:MOST_WINDOWS]]
+    return {"faults": bands, "names": _names(windows, until, second)}
+
+
 def _band(window: FaultWindow, second: float) -> dict[str, Any]:
     return {"begin": rounded(window.begin / second, 4), "end": rounded(window.end / second, 4)}
 
@@ -131,20 +136,29 @@ def _layers(unit: str) -> list[Spec]:
     y = {"field": "ms", "type": "quantitative", "title": "latency (ms)", "scale": {"zero": True}}
     colours = (SERIES[0], BAD, SERIES[1])
     key = legend(None, 3)
-    shade = {"type": "rect", "color": SHADE, "stroke": MUTED, "strokeDash": [2, 3], "strokeWidth": 1, "opacity": 1}
     point = {"type": "point", "filled": True, "size": 36, "opacity": 0.8}
+    shade, *names = fault_layers()
+    return [
+        shade,
+        layer(
+            "operations", point, x=x, y=y, color=by_series("outcome", colours, key, OUTCOMES),
+            shape=by_series("outcome", SHAPES, key, OUTCOMES),
+        ),
+        *names,
+    ]  # fmt: skip
+
+
+def fault_layers() -> list[Spec]:
+    """Faults as shaded bands, to be drawn first, then their names, twice: once as a halo for the second."""
+    shade = {"type": "rect", "color": SHADE, "stroke": MUTED, "strokeDash": [2, 3], "strokeWidth": 1, "opacity": 1}
     name = {"type": "text", "align": {"expr": "datum.side"}, "dx": {"expr": "datum.dx"}, "baseline": "top"}
     halo = {"color": BACKGROUND, "stroke": BACKGROUND, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.8}
     row = {"field": "up", "type": "quantitative", "scale": None}
     return [
         layer("faults", shade, x=at("begin"), x2={"field": "end"}),
-        layer(
-            "operations", point, x=x, y=y, color=by_series("outcome", colours, key, OUTCOMES),
-            shape=by_series("outcome", SHAPES, key, OUTCOMES),
-        ),
         layer("names", name | halo, x=at("begin"), y=row, text={"field": "label"}),
         layer("names", name | {"color": TEXT}, x=at("begin"), y=row, text={"field": "label"}),
-    ]  # fmt: skip
+    ]
 
 
 def _text(result: Result, noun: str, operations: Sequence[Operation], drawn: int) -> str:

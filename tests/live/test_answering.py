@@ -215,7 +215,7 @@ def odd_requests(draw):
     experiment = draw(st.sampled_from(sorted(SMALL)))
     dials = find(experiment).dials
     some = st.dictionaries(st.sampled_from(sorted(dials)), ODD, max_size=2)
-    kinds = st.sampled_from(["latencies", "across", "over_time", "space_time"])
+    kinds = st.sampled_from(["latencies", "across", "over_time", "space_time", "under_way"])
     names = ["dial", "measure", "by", "values", "by_values", "law", "functions", "function", "nodes", "begin"]
     options = st.dictionaries(st.sampled_from(names), ODD, max_size=3)
     asked = {

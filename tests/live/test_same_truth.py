@@ -80,7 +80,7 @@ def pictures(experiment) -> list[dict]:
     small = shrunk(experiment, values)
     first = json.loads(answer_json(json.dumps({"experiment": experiment.name, "parameters": small})))
     across = {"dial": dial, "measure": first["measures"][0]["name"], "values": [small[dial]]}
-    options = {"latencies": {}, "over_time": {}, "space_time": {}, "across": across}
+    options = {"latencies": {}, "over_time": {}, "space_time": {}, "under_way": {}, "across": across}
     return [{"name": name, "options": chosen} for name, chosen in options.items()]
 
 

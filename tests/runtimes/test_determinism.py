@@ -26,6 +26,22 @@ SETTINGS = {
     ],
     "clocks": [{"writes": 50, "synchronisation": "ntp", "drift_ppm": 100, "commit_wait": "true", "loss": 0.05}],
     "leases": [{"drift_ppm": 50_000, "pause": 1.0, "holders": 4, "fencing": "true"}],
+    "logical_clocks": [{"nodes": 5, "events": 30, "loss": 0.1, "drift_ppm": 200}],
+    "two_events": [{"message": "true"}],
+    "siblings": [{"clients": 5, "loss": 0.1, "ids": "dotted"}, {"clients": 5, "ids": "server"}],
+    "queueing": [{"customers": 500, "workers": 3, "shape": "pareto"}],
+    "sync_vs_async": [
+        {"mode": mode, "orders": 60, "outage": 1.0, "failure_rate": 0.1, "loss": 0.02, "retries": 1}
+        for mode in ("call", "queue", "hybrid")
+    ],
+    "placement": [{"keys": 2000, "rule": rule} for rule in ("ring", "rendezvous", "jump", "modulo")],
+    "sharding": [{"chaos": "true", "loss": 0.02, "duplication": 0.02, "length": 2.0, "move_at": 0.5}],
+    "vertical": [{"pages": 100, "down": "orders"}],
+    "transactions": [
+        {"chaos": 5, "bookings": 15, "rate": 30, "loss": 0.02, "duplication": 0.02, "flights": 3, "reads": 10},
+        {"protocol": "orchestrated saga", "declined": 0.3, "bookings": 20, "compensation_failure": 0.3, "loss": 0.05},
+        {"protocol": "choreographed saga", "crash": "payment", "bookings": 15, "declined": 0.3, "duplication": 0.1},
+    ],
 }
 CHAOS = Path(__file__).with_name("chaos.py")
 

@@ -1,0 +1,95 @@
+"""All or nothing: at the end of a run each transaction is in effect at every service that it was for, or at none.
+
+The end is what an audit read from the services once nothing was under way; what the clients were told must agree with
+it: ``ok`` means all, ``fail`` none, ``unknown`` either. What readers saw meanwhile is judged apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from labkit.calls import FAIL
+from labkit.history import Operation
+from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+
+PROPERTY = "all or nothing"
+ENDING = "every transaction ends"
+READERS = "no reader saw a booking that was undone"
+
+Effects = Mapping[str, Collection[str]]
+"""For each service, the transactions that are in effect there at the end."""
+
+
+def all_or_nothing(transactions: Iterable[Operation], effects: Effects) -> Verdict:
+    """OK if every transaction is in effect everywhere or nowhere, as its client was told; else the first that is not.
+
+    An operation's value is the transaction's name. `effects` must name every service, also one without any. A
+    transaction that nobody asked for is illegal wherever it is in effect.
+    """
+    asked = list(transactions)
+    if not asked or not effects:
+        return Verdict(PROPERTY, UNDECIDED, "there is no transaction, or no audit of its effects")
+    broken = [(operation, why) for operation in asked if (why := _broken(operation, effects))]
+    known = {operation.value for operation in asked}
+    strangers = sorted({name for found in effects.values() for name in found} - known)
+    if not broken and not strangers:
+        return Verdict(PROPERTY, HOLDS, f"{len(asked)} transactions at {len(effects)} services")
+    if not broken:
+        return Verdict(PROPERTY, ILLEGAL, f"nobody asked for {strangers[0]!r}, which is in effect")
+    operation, why = broken[0]
+    return Verdict(PROPERTY, ILLEGAL, f"{len(broken)} of {len(asked)} transactions: {why}", (operation,))
+
+
+def _broken(operation: Operation, effects: Effects) -> str:
+    name = operation.value
+    there = [service for service, found in effects.items() if name in found]
+    missing = [service for service in effects if service not in there]
+    if there and missing:
+        return f"{name} is in effect at {', '.join(there)} and not at {', '.join(missing)}"
+    if operation.ok and missing:
+        return f"{name} was acknowledged and is in effect nowhere"
+    if operation.outcome == FAIL and there:
+        return f"{name} was refused and is in effect everywhere"
+    return ""
+
+
+def all_ended(audits: Sequence[Operation]) -> Verdict:
+    """OK if the audit, which waits until nothing is under way for a limited time, found every service at rest."""
+    if not audits:
+        return Verdict(ENDING, UNDECIDED, "nobody audited the services")
+    failed = [audit for audit in audits if not audit.ok]
+    if failed:
+        story = f"{failed[0].key} did not come to rest: {failed[0].error}"
+        return Verdict(ENDING, ILLEGAL, story, (failed[0],))
+    return Verdict(ENDING, HOLDS, f"{len(audits)} services at rest")
+
+
+def undone_reads(reads: Iterable[Operation], effects: Collection[str]) -> Iterator[tuple[Operation, str]]:
+    """Each read that showed a transaction which is not in effect at the end, with that transaction (a dirty read).
+
+    A read's value is the transactions that it showed; `effects` are those in effect at the service read.
+    """
+    known = frozenset(effects)
+    for read in reads:
+        if read.ok:
+            undone = next((name for name in read.value if name not in known), None)
+            if undone is not None:
+                yield read, undone
+
+
+def nothing_undone_was_seen(
+    transactions: Iterable[Operation], reads: Iterable[Operation], effects: Collection[str]
+) -> Verdict:
+    """OK if no read showed a transaction that was undone later; else one that did, with that transaction's operation.
+
+    Berenson et al., A critique of ANSI SQL isolation levels, SIGMOD 1995: the anomaly A1, dirty read.
+    """
+    answered = [read for read in reads if read.ok]
+    if not answered:
+        return Verdict(READERS, UNDECIDED, "the history has no successful read")
+    found = list(undone_reads(answered, effects))
+    if not found:
+        return Verdict(READERS, HOLDS, f"{len(answered)} reads")
+    read, name = found[0]
+    story = [operation for operation in transactions if operation.value == name][:1]
+    return Verdict(READERS, ILLEGAL, f"{len(found)} of {len(answered)} reads; {name} was undone", (*story, read))

@@ -1,0 +1,117 @@
+"""Was an acknowledged write lost? Judged by real time, from what later reads returned.
+
+A write is lost if it was acknowledged, some read began after that, and every such read returned something older: a
+value whose write had ended before the lost one began, or none at all. One read that misses it and a later one that does
+not are a stale read, which `labkit.checkers.staleness` finds; nothing was lost then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from labkit.calls import FAIL
+from labkit.history import Operation
+from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+
+PROPERTY = "no acknowledged write is lost"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A lost write, the first read that should have shown it, and the write that this read returned (if any)."""
+
+    write: Operation
+    read: Operation
+    returned: Operation | None
+
+    @property
+    def length_us(self) -> int:
+        """From the invocation of the lost write to the response of the read: how little history shows the loss."""
+        return (self.read.returned_us or 0) - self.write.invoked_us
+
+
+@dataclass
+class _Key:
+    writes: dict[Any, Operation] = field(default_factory=dict)
+    reads: list[Operation] = field(default_factory=list)
+
+
+def losses(operations: Iterable[Operation]) -> Iterator[Loss]:
+    """Every lost write. Each write of a key must have a value of its own.
+
+    Takes time in proportion to the operations and the logarithm of their number.
+    """
+    for key in _by_key(operations).values():
+        yield from _losses_of(key)
+
+
+def no_lost_writes(operations: Iterable[Operation]) -> Verdict:
+    """OK if no acknowledged write was lost; else the loss that the shortest stretch of history shows.
+
+    The counterexample is what the read returned (unless it is the initial value), the lost write, the read.
+    UNKNOWN if no read began after any acknowledged write of its key.
+    """
+    keys = _by_key(operations)
+    for name, key in keys.items():
+        for read in key.reads:
+            if read.value is not None and (read.value not in key.writes or key.writes[read.value].outcome == FAIL):
+                story = (*filter(None, [key.writes.get(read.value)]), read)
+                return Verdict(PROPERTY, ILLEGAL, f"a read of {name!r} returned what nobody has written", story)
+    judged = sum(1 for key in keys.values() for _ in _checked(key))
+    if not judged:
+        return Verdict(PROPERTY, UNDECIDED, "no read began after an acknowledged write of its key")
+    found = [loss for key in keys.values() for loss in _losses_of(key)]
+    if not found:
+        return Verdict(PROPERTY, HOLDS, f"{judged} acknowledged writes")
+    least = min(found, key=lambda loss: loss.length_us)
+    story = tuple(operation for operation in (least.returned, least.write, least.read) if operation is not None)
+    return Verdict(PROPERTY, ILLEGAL, f"{len(found)} of {judged} acknowledged writes are lost", story)
+
+
+def _by_key(operations: Iterable[Operation]) -> dict[Any, _Key]:
+    keys: dict[Any, _Key] = defaultdict(_Key)
+    for operation in operations:
+        if operation.function == "write":
+            writes = keys[operation.key].writes
+            if operation.value in writes:
+                raise ValueError(f"two writes of {operation.value!r} to {operation.key!r}: they cannot be told apart")
+            writes[operation.value] = operation
+        elif operation.function == "read" and operation.ok:
+            keys[operation.key].reads.append(operation)
+    for key in keys.values():
+        key.reads.sort(key=lambda read: read.invoked_us)
+    return keys
+
+
+def _checked(key: _Key) -> Iterator[tuple[Operation, int]]:
+    """Each acknowledged write after which some read began, and the place of the first such read."""
+    place = 0
+    for write in sorted((write for write in key.writes.values() if write.ok), key=lambda write: write.returned_us):
+        while place < len(key.reads) and key.reads[place].invoked_us <= write.returned_us:
+            place += 1
+        if place == len(key.reads):
+            return
+        yield write, place
+
+
+def _losses_of(key: _Key) -> Iterator[Loss]:
+    # The newest that any read from this place on has shown, by when the write of it had ended.
+    shown, newest = -inf, [0.0] * len(key.reads)
+    for place in range(len(key.reads) - 1, -1, -1):
+        shown = max(shown, _ended(key.writes.get(key.reads[place].value)))
+        newest[place] = shown
+    for write, place in _checked(key):
+        if newest[place] < write.invoked_us:
+            read = key.reads[place]
+            yield Loss(write, read, key.writes.get(read.value))
+
+
+def _ended(write: Operation | None) -> float:
+    if write is None:
+        return -inf
+    # A write of unknown outcome has not ended: it may take effect at any time.
+    return write.returned_us if write.ok and write.returned_us is not None else inf

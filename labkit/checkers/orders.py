@@ -1,0 +1,123 @@
+"""Were orders kept? Judged from what users were told and from what was charged, not from what services believe.
+
+Each order is the key of one operation ``order``; each charge is a note ``charged`` of payment's. An order is accepted
+if its operation succeeded, refused if it failed; of one that ended ``unknown``, anything may be true.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from labkit.calls import FAIL
+from labkit.history import Note, Operation
+from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+
+NONE_LOST = "no accepted order is lost"
+NONE_TWICE = "no order is charged twice"
+NONE_DENIED = "nobody who was refused is charged"
+IN_TIME = "every accepted order is paid in time"
+ALL_ANSWERED = "every user is answered"
+
+
+@dataclass(frozen=True)
+class Orders:
+    """A run's orders, and for each the instants (µs) at which it was charged, or was known to have been.
+
+    `told_us` has the orders of which payment said, later than that, that it had charged them: a crash may come
+    between a charge and its note.
+    """
+
+    operations: Sequence[Operation]
+    charged_us: dict[str, list[int]]
+    told_us: dict[str, int]
+
+    @classmethod
+    def of(cls, operations: Iterable[Operation], notes: Iterable[Note]) -> Orders:
+        """The orders among a run's operations, with what its notes say of their charges."""
+        charged: dict[str, list[int]] = defaultdict(list)
+        told: dict[str, int] = {}
+        for note in notes:
+            if note.label == "charged":
+                charged[note.details["order"]].append(note.at_us)
+            elif note.label == "had been charged":
+                told.setdefault(note.details["order"], note.at_us)
+        return cls([entry for entry in operations if entry.function == "order"], dict(charged), told)
+
+    def paid_us(self, order: str) -> int | None:
+        """When an order is known to have been paid; None if it never was."""
+        known = [*self.charged_us.get(order, ())[:1], *([self.told_us[order]] if order in self.told_us else [])]
+        return min(known, default=None)
+
+
+def none_lost(orders: Orders) -> Verdict:
+    """OK if every accepted order was charged before the run ended; else the first that was not."""
+    return _judge(NONE_LOST, orders, _accepted, lambda entry: orders.paid_us(entry.key) is None, "never charged")
+
+
+def none_charged_twice(orders: Orders) -> Verdict:
+    """OK if no order was charged more than once; else the one whose second charge came soonest after its first."""
+    charged = orders.charged_us
+    found = [entry for entry in orders.operations if len(charged.get(entry.key, ())) > 1]
+    if not charged:
+        return Verdict(NONE_TWICE, UNDECIDED, "nothing was charged")
+    if not found:
+        return Verdict(NONE_TWICE, HOLDS, f"{len(charged)} orders charged")
+    worst = min(found, key=lambda entry: charged[entry.key][1] - charged[entry.key][0])
+    times = " and ".join(f"{at / 1e6:.6f} s" for at in charged[worst.key])
+    why = f"{len(found)} of {len(charged)} orders: {worst.key} was charged at {times}"
+    return Verdict(NONE_TWICE, ILLEGAL, why, (worst,))
+
+
+def none_denied(orders: Orders) -> Verdict:
+    """OK if no order that was refused is charged all the same; else the first that was.
+
+    Where requests are duplicated on their way, one copy may be refused and the other carried out: a caller cannot
+    tell copies apart, so no service that answers each of them can keep this.
+    """
+    return _judge(NONE_DENIED, orders, _refused, lambda entry: orders.paid_us(entry.key) is not None, "charged")
+
+
+def paid_in_time(orders: Orders, promise: float) -> Verdict:
+    """OK if each accepted order that was paid at all was paid within `promise` seconds; else the latest of them."""
+    late = {entry.key: orders.paid_us(entry.key) for entry in orders.operations if entry.ok}
+    paid = [entry for entry in orders.operations if late.get(entry.key) is not None]
+    if not paid:
+        return Verdict(IN_TIME, UNDECIDED, "no accepted order was paid")
+    waits = {entry.key: (late[entry.key] - entry.invoked_us) / 1e6 for entry in paid}
+    broken = [entry for entry in paid if waits[entry.key] > promise]
+    worst = max(paid, key=lambda entry: waits[entry.key])
+    told = f"{len(broken)} of {len(paid)} orders were paid later than after {promise:g} s"
+    if not broken:
+        return Verdict(IN_TIME, HOLDS, f"{len(paid)} orders, the slowest after {waits[worst.key]:.3f} s")
+    return Verdict(IN_TIME, ILLEGAL, f"{told}, {worst.key} after {waits[worst.key]:.3f} s", (worst,))
+
+
+def all_answered(orders: Orders) -> Verdict:
+    """OK if every user had an answer, whichever, before losing patience; else the first who had none."""
+    return _judge(ALL_ANSWERED, orders, lambda entry: True, lambda entry: entry.value is None, "never answered")
+
+
+def _judge(
+    name: str,
+    orders: Orders,
+    concerns: Callable[[Operation], bool],
+    is_broken: Callable[[Operation], bool],
+    how: str,
+) -> Verdict:
+    concerned = [entry for entry in orders.operations if concerns(entry)]
+    broken = [entry for entry in concerned if is_broken(entry)]
+    if broken:
+        return Verdict(name, ILLEGAL, f"{len(broken)} of {len(concerned)} orders were {how}", (broken[0],))
+    if not concerned:
+        return Verdict(name, UNDECIDED, "there was no such order")
+    return Verdict(name, HOLDS, f"{len(concerned)} orders")
+
+
+def _accepted(entry: Operation) -> bool:
+    return entry.ok
+
+
+def _refused(entry: Operation) -> bool:
+    return entry.outcome == FAIL

@@ -1,0 +1,19 @@
+"""Did it end well? Some operations must have succeeded by the end of a run, however long they may have taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from labkit.history import Operation
+from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+
+
+def all_succeeded(operations: Iterable[Operation], what: str) -> Verdict:
+    """OK if each of the operations succeeded; else the first that did not. `what` is the property."""
+    awaited = list(operations)
+    if not awaited:
+        return Verdict(what, UNDECIDED, "there is no operation that had to succeed")
+    failed = [operation for operation in awaited if not operation.ok]
+    if not failed:
+        return Verdict(what, HOLDS, f"{len(awaited)} operations")
+    return Verdict(what, ILLEGAL, f"{len(failed)} of {len(awaited)} operations did not succeed", (failed[0],))

@@ -1,0 +1,368 @@
+"""Lab 20: a flight and its payment, booked by two-phase commit or by a saga: all or nothing, and at what price?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from labkit.chaos import chaos as chaos_plan
+from labkit.checkers.atomicity import all_ended, all_or_nothing, nothing_undone_was_seen, undone_reads
+from labkit.checkers.conservation import Stock, conserved, not_oversold
+from labkit.dials import Choice, Dial, Switch
+from labkit.experiments.transaction_clients import PRICE, Auditor, Customer, Reader
+from labkit.faults import After, FaultPlan
+from labkit.history import Note, Operation
+from labkit.lab import Lab, experiment, require
+from labkit.latency import Constant, Exponential
+from labkit.network import Link, Network
+from labkit.protocols.sagas import ChoreographedService, Orchestrator, SagaService
+from labkit.protocols.stock import StockService
+from labkit.protocols.two_phase_commit import Coordinator, Participant
+from labkit.results import Measure, Result, Verdict, percentile, share
+
+TWO_PHASE, ORCHESTRATED, CHOREOGRAPHED = "two-phase commit", "orchestrated saga", "choreographed saga"
+PROTOCOLS = (TWO_PHASE, ORCHESTRATED, CHOREOGRAPHED)
+SERVICES = ("flight", "hotel", "car", "insurance")
+PAYMENT = "payment"
+CRASHES = ("none", "coordinator", "payment")
+BETWEEN_SERVICES = (
+    "prepare", "commit", "abort", "outcome", "do_step", "compensate", "proceed", "completed", "refused", "undo",
+)  # fmt: skip
+
+
+@experiment(title="Transactions", guide="Distributed transactions: two-phase commit and saga")
+def transactions(
+    lab: Lab,
+    *,
+    protocol: str = Choice(TWO_PHASE, PROTOCOLS, "how a booking is made at all services or at none"),
+    services: int = Dial(2, 2, 5, help="services that each booking needs, the payment included"),
+    bookings: int = Dial(200, 1, 100_000, help="bookings altogether"),
+    rate: float = Dial(20.0, 0.1, 10_000.0, "1/s", "bookings a second, of all customers together"),
+    customers: int = Dial(2, 1, 8, help="nodes that book"),
+    flights: int = Dial(50, 1, 10_000, help="flights to choose from: the fewer, the more bookings meet at one"),
+    seats: int = Dial(100, 1, 100_000, help="seats on each flight"),
+    accounts: int = Dial(100, 1, 10_000, help="accounts that bookings are paid from"),
+    funds: int = Dial(1_000_000, 0, 1_000_000_000, help=f"money in each account; a booking costs {PRICE}"),
+    declined: float = Dial(0.0, 0.0, 1.0, "", "share of the bookings whose payment is refused"),
+    reads: int = Dial(0, 0, 100_000, help="looks at who has a seat, by somebody else, while the bookings are made"),
+    delay: float = Dial(0.005, 0.0, 1.0, "s", "mean one-way delay"),
+    shape: str = Choice("exponential", ("exponential", "constant"), "distribution of the delays"),
+    sync_delay: float = Dial(0.002, 0.0, 1.0, "s", "what a forced write takes in simulation"),
+    loss: float = Dial(0.0, 0.0, 0.5, "", "probability that a message is lost"),
+    duplication: float = Dial(0.0, 0.0, 0.5, "", "probability that a message arrives twice"),
+    crash: str = Choice("none", CRASHES, "what is killed in the middle of the first booking"),
+    downtime: float = Dial(1.0, 0.0, 600.0, "s", "how long it stays down"),
+    chaos: int = Dial(0, 0, 20, help="crashes, pauses and partitions at random instants, all over when bookings end"),
+    deliberation: float = Dial(0.0, 0.0, 10.0, "s", "what the coordinator thinks between last vote and decision"),
+    give_up: float = Dial(1.0, 0.01, 60.0, "s", "how long a vote or a step is waited for"),
+    resend: float = Dial(0.25, 0.01, 10.0, "s", "when a message without an answer is sent again"),
+    ask_after: float = Dial(0.5, 0.01, 10.0, "s", "how long a participant waits in doubt before it asks"),
+    patience: float = Dial(10.0, 0.1, 600.0, "s", "how long a customer waits for an answer"),
+    locking: str = Choice("wait-die", ("wait-die", "timeout"), "what two-phase commit does about deadlock"),
+    restarts: int = Dial(10, 0, 100, help="how often a transaction that loses over a lock begins anew"),
+    compensation_failure: float = Dial(0.0, 0.0, 0.95, "", "probability that an attempt to compensate fails"),
+    settle: float = Dial(20.0, 0.1, 600.0, "s", "within what time all must be at rest, once faults and bookings end"),
+    force_prepare: bool = Switch(True, "force the participants' prepare record before they vote"),
+    wait_in_doubt: bool = Switch(True, "keep a participant that has voted bound by its vote until it knows"),
+    force_decision: bool = Switch(True, "force the coordinator's decision before it is told"),
+    hold_locks: bool = Switch(True, "hold locks from before the vote until the outcome"),
+    idempotent_steps: bool = Switch(True, "let a step that comes twice be done once"),
+    idempotent_compensations: bool = Switch(True, "let a compensation that comes twice be done once"),
+    retry_compensations: bool = Switch(True, "try a compensation until it succeeds"),
+) -> None:
+    """Customers book a seat and pay for it at two services; who is left with half of it, who waits, who sees what?"""
+    lasts, round_trip = bookings / rate, 2 * delay + sync_delay
+    require(not (chaos and crash != "none"), "crash", crash, "none, if chaos is to choose what crashes")
+    require(not chaos or lasts >= 0.1, "chaos", chaos, f"0 where the bookings take {lasts:g} s: it needs 0.1 s or more")
+    require(resend > round_trip, "resend", resend, f"above {round_trip:g} s: two delays and a forced write")
+    names = [*SERVICES[: services - 1], PAYMENT]
+    stock = {name: _stock(name, flights, seats, accounts, funds) for name in names}
+    times = {"give_up": give_up, "resend": resend}
+    undoing = times | {"retry_compensations": retry_compensations}
+    step = {
+        "compensation_failure": compensation_failure,
+        "idempotent_steps": idempotent_steps,
+        "idempotent_compensations": idempotent_compensations,
+    }
+    vote = {
+        "locking": locking, "lock_patience": give_up / 2, "ask_after": ask_after, "force_prepare": force_prepare,
+        "wait_in_doubt": wait_in_doubt, "hold_locks": hold_locks,
+    }  # fmt: skip
+    decision = {"restarts": restarts, "deliberation": deliberation, "force_decision": force_decision}
+    leaders = [] if protocol == CHOREOGRAPHED else ["coordinator"]
+    if protocol == TWO_PHASE:
+        lab.node("coordinator", Coordinator, **times, **decision)
+        _add_services(lab, Participant, stock, vote)
+    elif protocol == ORCHESTRATED:
+        lab.node("coordinator", Orchestrator, **undoing)
+        _add_services(lab, SagaService, stock, step)
+    else:
+        _add_services(lab, ChoreographedService, stock, step | undoing)
+    wishes = {
+        "entry": [*leaders, *names][0], "services": names, "choices": flights, "accounts": accounts,
+        "declined": declined, "rate": rate / customers, "patience": patience, "resend": resend,
+    }  # fmt: skip
+    people = _add_customers(lab, customers, bookings, wishes)
+    if reads:
+        looking = {"service": names[0], "choices": flights, "count": reads, "rate": reads / lasts}
+        lab.client("reader", Reader, patience=patience, **looking)
+    rest = {"earliest": lasts, "settle": settle, "timeout": 0.1 + 10 * delay + 2 * sync_delay}
+    lab.client("auditor", Auditor, customers=people, leaders=leaders, services=names, **rest)
+    latency = Exponential(delay) if shape == "exponential" and delay else Constant(delay)
+    lab.network = Network(Link(latency, loss=loss, duplication=duplication))
+    lab.sync_delay = sync_delay
+    lab.time_limit = 3 * lasts + 10 * patience + 2 * settle + downtime + 60
+    lab.faults = _faults(crash, downtime, [*leaders, *names], protocol == TWO_PHASE)
+    if chaos:
+        lab.faults = chaos_plan([*leaders, *names], lasts, lab.seed, bystanders=people, incidents=chaos)
+
+
+def _add_services(
+    lab: Lab, kind: type[StockService], stock: Mapping[str, Mapping[str, int]], parameters: Mapping[str, Any]
+) -> None:
+    for name, mine in stock.items():
+        lab.node(name, kind, stock=mine, **parameters)
+
+
+def _add_customers(lab: Lab, customers: int, bookings: int, wishes: Mapping[str, Any]) -> list[str]:
+    counts = [bookings // customers + (position < bookings % customers) for position in range(customers)]
+    return [lab.client(f"customer-{number}", Customer, count=count, **wishes) for number, count in enumerate(counts, 1)]
+
+
+def _stock(service: str, flights: int, seats: int, accounts: int, funds: int) -> dict[str, int]:
+    if service == PAYMENT:
+        return {f"account-{number}": funds for number in range(1, accounts + 1)}
+    return {f"{service}-{number}": seats for number in range(1, flights + 1)}
+
+
+def _faults(crash: str, downtime: float, nodes: list[str], is_two_phase: bool) -> FaultPlan:
+    if crash == "none":
+        return FaultPlan()
+    # In the middle of the first booking: all votes are in, or the first step is done, and nothing has been decided.
+    note, witness, victim = "all have voted yes" if is_two_phase else "halfway", nodes[0], nodes[0]
+    if crash == PAYMENT:
+        note, witness, victim = "votes yes" if is_two_phase else "step done", "flight", PAYMENT
+    plan = FaultPlan().crash(victim, at=After(note=note, node=witness))
+    return plan.restart(victim, at=After(note=note, node=witness, delay=downtime))
+
+
+@transactions.measure
+def measures(result: Result) -> Iterator[Measure]:
+    """What became of the bookings and how fast; what waiting, undoing, forcing and sending it took."""
+    books, reads = _called(result, "book"), _called(result, "look")
+    made = [operation for operation in books if operation.ok]
+    span = max((operation.returned_us or 0 for operation in books), default=0) / 1e6
+    yield Measure("booked", share(len(made), len(books)), "", "share of the bookings that succeeded")
+    yield Measure("throughput", len(made) / span if span else math.nan, "1/s", "successful bookings a second")
+    latencies = sorted(operation.latency for operation in made)
+    yield Measure("book_p50", percentile(latencies, 0.5), "s", "half of the successful bookings took at most this")
+    yield Measure("book_p99", percentile(latencies, 0.99), "s", "99% of the successful bookings took at most this")
+    refused = [operation for operation in books if operation.outcome == "fail"]
+    business = sum("declined" in operation.error or "not enough" in operation.error for operation in refused)
+    yield Measure("aborted", share(len(refused) - business, len(books)), "", "share ended by locks, faults or silence")
+    unknown = len(books) - len(made) - len(refused)
+    yield Measure("unknown", share(unknown, len(books)), "", "share of the bookings whose customer was never told")
+    yield from _waiting(result)
+    undone = [note for note in result.notes if note.label == "compensated"]
+    yield Measure("compensations", share(len(undone), len(books)), "", "steps undone for each booking")
+    seen = list(undone_reads(reads, _effects(result).get("flight", ())))
+    yield Measure(
+        "undone_reads",
+        share(len(seen), sum(read.ok for read in reads)),
+        "",
+        "share of looks that showed a seat taken whose booking was undone",
+    )
+    yield Measure("look_p99", percentile(result.latencies("look"), 0.99), "s", "99% of the looks took at most this")
+    forced = sum(note.label.endswith(" forced") for note in result.notes)
+    yield Measure("forced_writes", share(forced, len(books)), "", "forced writes for each booking")
+    sent = sum(message.method in BETWEEN_SERVICES for message in result.messages) if result.messages else math.nan
+    yield Measure("messages", sent / len(books), "", "messages between services for each booking (traced runs)")
+
+
+def _waiting(result: Result) -> Iterator[Measure]:
+    doubts = in_doubt(result.notes, result.recording.duration_us)
+    longest = max((end - begin for begin, end in doubts), default=0)
+    yield Measure("in_doubt_max", longest / 1e6, "s", "the longest that a participant had to keep locks, not knowing")
+    some = _covered(doubts)
+    yield Measure("in_doubt_share", share(some, result.recording.duration_us), "", "share of the time with some of it")
+    held_us = [note.details["_held_us"] for note in result.notes if note.label == "unlocked"]
+    mean = share(sum(held_us), len(held_us)) / 1e6
+    yield Measure("lock_mean", mean, "s", "how long a lock was held, on average")
+    yield Measure("lock_p99", percentile(held_us, 0.99) / 1e6, "s", "99% of the locks were held at most this long")
+    settled = [note.details["_after_us"] / 1e6 for note in result.notes if note.label == "settled"]
+    yield Measure(
+        "settled_after",
+        max(settled, default=math.nan),
+        "s",
+        "from the last booking, or fault, until nothing was under way",
+    )
+
+
+@transactions.verify
+def verdicts(result: Result) -> Iterator[Verdict]:
+    """All or nothing, nothing made or lost, nothing oversold, everything ended; and what nobody may have seen."""
+    books, stocks, effects = _called(result, "book"), _stocks(result), _effects(result)
+    yield all_or_nothing(books, effects)
+    yield conserved(stocks, books)
+    yield not_oversold(stocks, books)
+    yield all_ended(_called(result, "audit"))
+    if result.parameters["protocol"] == TWO_PHASE and result.parameters["reads"]:
+        # A saga promises no such thing: there it is a measure.
+        yield nothing_undone_was_seen(books, _called(result, "look"), effects.get("flight", ()))
+
+
+def in_doubt(notes: list[Note], end_us: int) -> list[tuple[int, int]]:
+    """When some participant had voted and did not know the outcome: (begin, end) for each, in microseconds."""
+    waiting: dict[tuple[str, Any], int] = {}
+    found = []
+    for note in notes:
+        if note.label == "votes yes":
+            waiting[note.node, note.details["_transaction"]] = note.at_us
+        elif note.label == "learned":
+            waiting.pop((note.node, note.details["_transaction"]), None)
+            found.append((note.at_us - note.details["_doubt_us"], note.at_us))
+    return found + [(begin, end_us) for begin in waiting.values()]
+
+
+def _covered(stretches: list[tuple[int, int]]) -> int:
+    covered, reached = 0, -1
+    for begin, end in sorted(stretches):
+        covered += max(end - max(begin, reached), 0)
+        reached = max(reached, end)
+    return covered
+
+
+def _called(result: Result, function: str) -> list[Operation]:
+    return [operation for operation in result.operations if operation.function == function]
+
+
+def _effects(result: Result) -> dict[str, frozenset[str]]:
+    audits = _called(result, "audit")
+    if not all(audit.ok for audit in audits):
+        return {}
+    return {audit.key: frozenset(name for name, _ in audit.value.booked) for audit in audits}
+
+
+def _stocks(result: Result) -> list[Stock]:
+    values, found = result.parameters, []
+    for audit in _called(result, "audit"):
+        if not audit.ok:
+            continue
+        initial = values["funds"] if audit.key == PAYMENT else values["seats"]
+        took: dict[str, dict[str, int]] = {}
+        for name, part in audit.value.booked:
+            took.setdefault(part.key, {})[name] = part.amount
+        found += [Stock(audit.key, key, initial, left, took.get(key, {})) for key, left in audit.value.left]
+    return found
+
+
+def is_faultless(values: Mapping[str, Any]) -> bool:
+    """Whether nothing but contention can make a booking take another course than the shortest."""
+    hazards = ("loss", "duplication", "chaos", "declined", "deliberation")
+    return values["crash"] == "none" and not any(values[name] for name in hazards)
+
+
+@transactions.law(measure="messages", label="4n, or 2n for a saga")
+def expected_messages(values: Mapping[str, Any]) -> float | None:
+    """Prepare, vote, decision and acknowledgement of each of n participants; of a saga a step and its answer.
+
+    Bernstein, Hadzilacos and Goodman 1987, section 7.4; a choreography has n events, the last back to the first.
+    """
+    if not is_faultless(values):
+        return None
+    return (4.0 if values["protocol"] == TWO_PHASE else 2.0) * values["services"]
+
+
+@transactions.law(measure="forced_writes", label="2n + 1; orchestrated n + 2; choreographed n + 1")
+def expected_forced_writes(values: Mapping[str, Any]) -> float | None:
+    """Two at each participant and the coordinator's decision (Mohan, Lindsay and Obermarck 1986, section 3).
+
+    Of a saga one for each step and one for its end, and if it is orchestrated one for its beginning.
+    """
+    if not is_faultless(values):
+        return None
+    return values["services"] * (2.0 if values["protocol"] == TWO_PHASE else 1.0) + {
+        TWO_PHASE: 1, ORCHESTRATED: 2, CHOREOGRAPHED: 1
+    }[values["protocol"]]  # fmt: skip
+
+
+@transactions.law(measure="lock_mean", label="2 delays + 3 forced writes; saga: 1 forced write")
+def expected_lock_time(values: Mapping[str, Any]) -> float | None:
+    """From a participant's lock to its release: its vote out and the decision back, and three forced writes."""
+    if not is_faultless(values) or values["shape"] != "constant":
+        return None
+    two_phase = values["protocol"] == TWO_PHASE
+    return 2 * values["delay"] + 3 * values["sync_delay"] if two_phase else values["sync_delay"]
+
+
+@transactions.law(measure="book_p50", label="round trips and forced writes, one after the other")
+def expected_latency(values: Mapping[str, Any]) -> float | None:
+    """The customer's round trip, and what must come one after the other within it; without contention."""
+    if not is_faultless(values) or values["shape"] != "constant":
+        return None
+    n, d, s = values["services"], values["delay"], values["sync_delay"]
+    return {
+        TWO_PHASE: 4 * d + 2 * s,
+        ORCHESTRATED: (2 + 2 * n) * d + (n + 2) * s,
+        CHOREOGRAPHED: (2 + n) * d + (n + 1) * s,
+    }[values["protocol"]]
+
+
+@transactions.law(measure="in_doubt_max", label="the coordinator's downtime")
+def expected_doubt(values: Mapping[str, Any]) -> float | None:
+    """At least as long as the coordinator is down: it alone knows the outcome. What comes on top is asking for it."""
+    blocks = values["protocol"] == TWO_PHASE and values["crash"] == "coordinator"
+    return values["downtime"] if blocks and not values["chaos"] else None
+
+
+@transactions.size
+def size(values: Mapping[str, Any]) -> dict[str, float]:
+    """Each booking's messages and forced writes, and the looks; while something is down, all is sent again."""
+    two_phase = values["protocol"] == TWO_PHASE
+    each = 8.0 + values["services"] * (14.0 if two_phase else 8.5)
+    outage = values["downtime"] if values["crash"] != "none" else 0.0
+    stuck = min(values["bookings"], 1 + values["rate"] * outage)
+    again = min(outage, values["patience"]) / values["resend"]
+    meeting = values["rate"] * (2 * values["delay"] + 3 * values["sync_delay"]) / values["flights"]
+    return {
+        "bookings": each * values["bookings"] + 30.0 + 12 * min(outage, values["settle"]) ** 0.5,
+        "reads": 6.0 * values["reads"],
+        "downtime": 4.0 * stuck * again,
+        "rate": each * values["bookings"] * min(meeting, values["restarts"]) if two_phase else 0.0,
+    }
+
+
+FAULTY: dict[str, Any] = {
+    "loss": 0.02, "duplication": 0.02, "chaos": 6, "bookings": 15, "rate": 30.0, "flights": 4, "seats": 5,
+    "accounts": 6, "declined": 0.2, "give_up": 0.3, "resend": 0.1, "ask_after": 0.2, "patience": 1.0, "settle": 5.0,
+}  # fmt: skip
+"""Short and hard: a few keys that all want, every kind of fault, and all of it over when the bookings end."""
+
+DUPLICATED = {"duplication": 0.1, "bookings": 25, "declined": 0.5}
+
+transactions.ablation(
+    "no prepare record is forced", without={"force_prepare": False}, breaks="all or nothing", **FAULTY
+)
+transactions.ablation(
+    "a participant forgets its vote", without={"wait_in_doubt": False}, breaks="all or nothing", **FAULTY
+)
+transactions.ablation(
+    "the decision is not forced", without={"force_decision": False}, breaks="all or nothing", **FAULTY
+)
+transactions.ablation(
+    "locks are not held until the outcome", without={"hold_locks": False},
+    breaks="nothing is sold that is not there", bookings=25, rate=100.0, flights=2, seats=5,
+)  # fmt: skip
+transactions.ablation(
+    "a compensation is not idempotent", without={"idempotent_compensations": False},
+    breaks="nothing is made or lost", protocol=ORCHESTRATED, **DUPLICATED,
+)  # fmt: skip
+transactions.ablation(
+    "a compensation is not retried", without={"retry_compensations": False}, breaks="all or nothing",
+    protocol=ORCHESTRATED, bookings=25, declined=0.5, compensation_failure=0.1,
+)  # fmt: skip
+transactions.ablation(
+    "a step is not idempotent", without={"idempotent_steps": False}, breaks="nothing is made or lost",
+    protocol=CHOREOGRAPHED, **DUPLICATED,
+)  # fmt: skip

@@ -1,0 +1,222 @@
+"""Two-phase commit and both sagas: the textbooks' counts, what a fault may cost, and thousands of seeds of chaos."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit import BadInput, run
+from labkit.ablations import hunt
+from labkit.disk import SimulatedDisk
+from labkit.experiments.transactions import (
+    CHOREOGRAPHED,
+    FAULTY,
+    ORCHESTRATED,
+    PROTOCOLS,
+    TWO_PHASE,
+    expected_forced_writes,
+    expected_latency,
+    expected_lock_time,
+    expected_messages,
+    in_doubt,
+    transactions,
+)
+from labkit.live.simulating import events
+from labkit.results import HOLDS, UNDECIDED
+
+SEEDS, CHUNKS = 2000, 20
+# One at a time and far apart: nothing but the protocol itself takes time.
+ALONE = {"shape": "constant", "bookings": 20, "rate": 1.0, "flights": 1000, "accounts": 1000}
+
+every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
+
+
+def book(**dials):
+    return run(transactions, seed=dials.pop("seed", 7), **dials)
+
+
+def illegal(result) -> list[str]:
+    return [str(verdict) for verdict in result.verdicts if verdict.status != HOLDS]
+
+
+@every_protocol
+@pytest.mark.parametrize("services", [2, 3, 5])
+def test_messages_forced_writes_locks_and_latency_are_those_of_the_textbooks(protocol, services):
+    result = book(protocol=protocol, services=services, **ALONE)
+    assert result["booked"] == 1
+    laws = {
+        "messages": expected_messages, "forced_writes": expected_forced_writes, "lock_mean": expected_lock_time,
+        "book_p50": expected_latency,
+    }  # fmt: skip
+    for measure, law in laws.items():
+        assert result[measure] == pytest.approx(law(result.parameters), abs=1e-9), measure
+    if protocol == TWO_PHASE:
+        assert (result["messages"], result["forced_writes"]) == (4 * services, 2 * services + 1)
+
+
+def messages_of(result, method: str) -> tuple[int, int]:
+    found = [message.is_reply for message in result.messages if message.method == method]
+    return found.count(False), found.count(True)
+
+
+def test_an_abort_forces_nothing_but_the_votes_and_nobody_waits_for_its_acknowledgement():
+    # Presumed abort: what the coordinator does not know of is aborted, so it need not write an abort down.
+    result = book(declined=1.0, services=4, **ALONE)
+    bookings, voters = 20, 3
+    assert result["forced_writes"] == voters  # the prepare records of those that voted yes
+    assert messages_of(result, "prepare") == (4 * bookings, 4 * bookings)
+    requests, replies = messages_of(result, "abort")
+    assert requests == voters * bookings  # to those alone that have not refused
+    assert replies == requests  # labkit answers every call; the coordinator does not look at these
+    assert messages_of(result, "commit") == messages_of(result, "outcome") == (0, 0)
+
+
+@every_protocol
+def test_forced_writes_are_counted_by_what_the_disks_really_sync(protocol, monkeypatch):
+    synced = []
+
+    async def count(disk, writes):
+        synced.append(len(writes))
+
+    monkeypatch.setattr(SimulatedDisk, "_make_durable", count)
+    result = book(protocol=protocol, **ALONE)
+    epochs = 1 if protocol == TWO_PHASE else 0  # the coordinator's start forces its number
+    assert len(synced) - epochs == round(result["forced_writes"] * 20)
+
+
+@every_protocol
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_seed_of_chaos_breaks_anything_and_everything_ends(protocol, chunk):
+    """2% loss, 2% duplication, crashes that lose unsynced writes, pauses, partitions, failing compensations."""
+    booked = 0.0
+    for seed in range(chunk * SEEDS // CHUNKS, (chunk + 1) * SEEDS // CHUNKS):
+        dials = FAULTY | {"compensation_failure": 0.2, "reads": 10}
+        result = run(transactions, protocol=protocol, seed=seed, trace=False, **dials)
+        assert len(result.faults) >= 2, f"seed {seed} had no faults"
+        assert not illegal(result), f"seed {seed}: {illegal(result)}"
+        assert result["settled_after"] < 2.0, f"seed {seed}"
+        booked += result["booked"]
+    assert booked > 0.3 * SEEDS / CHUNKS  # that nothing happened would hold every invariant
+
+
+@pytest.mark.parametrize("ablation", transactions.ablations)
+def test_every_safeguard_is_missed_within_a_thousand_seeds_and_holds_before(ablation):
+    found = hunt(transactions, ablation, seeds=1000)
+    assert found.is_caught, found
+    assert found.explanation
+
+
+@every_protocol
+def test_a_payment_that_is_declined_leaves_nobody_with_half_a_booking(protocol):
+    result = book(protocol=protocol, declined=0.5, trace=False)
+    assert not illegal(result)
+    assert 0.35 < result["booked"] < 0.65
+    assert result["aborted"] == 0
+    assert (result["compensations"] > 0.3) == (protocol != TWO_PHASE)
+
+
+def test_participants_stay_in_doubt_for_as_long_as_their_coordinator_is_down():
+    for downtime in (0.5, 2.0, 5.0):
+        result = book(crash="coordinator", downtime=downtime, bookings=40)
+        asking = result.parameters["ask_after"]
+        assert downtime < result["in_doubt_max"] < downtime + asking + 0.1
+        assert not illegal(result)
+
+
+@pytest.mark.parametrize("protocol", [ORCHESTRATED, CHOREOGRAPHED])
+def test_a_saga_whose_payment_is_killed_compensates_and_nobody_waits_for_it(protocol):
+    result = book(protocol=protocol, crash="payment", downtime=4.0, bookings=40)
+    assert not illegal(result)
+    assert result["compensations"] > 0.5
+    assert result["in_doubt_max"] == 0
+    assert result["lock_p99"] < 0.05
+
+
+def test_a_reader_of_a_saga_sees_seats_that_are_given_back_and_one_of_two_phase_commit_never_does():
+    dials = {"declined": 0.5, "reads": 400, "flights": 3, "trace": False}
+    seen = {protocol: book(protocol=protocol, **dials)["undone_reads"] for protocol in PROTOCOLS}
+    assert seen[TWO_PHASE] == 0
+    assert seen[ORCHESTRATED] > 0.02 and seen[CHOREOGRAPHED] > 0.02
+
+
+def test_one_hot_flight_lets_two_phase_commit_do_one_booking_for_each_time_that_the_lock_is_held():
+    dials = {"flights": 1, "seats": 10_000, "rate": 500.0, "bookings": 300, "shape": "constant", "trace": False}
+    waiting = {"locking": "timeout", "give_up": 60.0, "resend": 10.0, "patience": 60.0}
+    result = book(**dials, **waiting)
+    limit = 1 / expected_lock_time(result.parameters)
+    assert 0.9 * limit < result["throughput"] <= limit
+    assert book(protocol=ORCHESTRATED, **dials)["throughput"] > 5 * limit
+
+
+def test_deadlock_needs_a_remedy_and_both_are_one():
+    # Two flights and two accounts, locked in whatever order the messages arrive: a cycle is a matter of time.
+    dials = {
+        "flights": 2,
+        "accounts": 2,
+        "rate": 200.0,
+        "bookings": 100,
+        "seats": 1000,
+        "patience": 60.0,
+        "give_up": 2.0,
+    }
+    for locking in ("wait-die", "timeout"):
+        result = book(locking=locking, trace=False, **dials)
+        assert not illegal(result)
+        assert result["booked"] > 0.3
+
+
+def test_what_cannot_be_together_is_refused_in_a_sentence():
+    with pytest.raises(BadInput, match="crash is 'payment': it must be none"):
+        book(crash="payment", chaos=3)
+
+
+def test_a_run_that_cannot_come_to_rest_is_not_called_atomic():
+    # The coordinator stays away for longer than the audit waits.
+    result = book(crash="coordinator", downtime=50.0, bookings=3, patience=1.0, settle=2.0)
+    by_property = {verdict.property: verdict.status for verdict in result.verdicts}
+    assert by_property["every transaction ends"] == "ILLEGAL"
+    assert by_property["all or nothing"] == UNDECIDED
+
+
+@every_protocol
+@pytest.mark.parametrize(
+    "dials",
+    [
+        {"bookings": 40},
+        {"bookings": 40, "services": 5, "reads": 100},
+        {"bookings": 30, "crash": "coordinator", "downtime": 2.0},
+        {"bookings": 30, "flights": 1, "rate": 100.0},
+    ],
+    ids=str,
+)
+def test_expected_events_are_about_right(protocol, dials):
+    foreseen = sum(transactions.expected_events(transactions.settings({"protocol": protocol, **dials})).values())
+    assert foreseen / 2 < events(book(protocol=protocol, trace=False, **dials)) < 2 * foreseen
+
+
+@pytest.mark.real
+@pytest.mark.timeout(180)
+def test_on_real_processes_participants_stay_in_doubt_until_their_killed_coordinator_is_back():
+    dials = {"crash": "coordinator", "downtime": 1.0, "deliberation": 0.2, "delay": 0.01, "bookings": 20}
+    result = book(runtime="ray", **dials)
+    assert [(fault.kind, fault.nodes) for fault in result.faults] == [
+        ("crash", ("coordinator",)), ("restart", ("coordinator",)),
+    ]  # fmt: skip
+    assert not illegal(result)
+    back = result.faults[1].at * 1e6
+    doubts = [doubt for doubt in in_doubt(result.notes, result.recording.duration_us) if doubt[1] - doubt[0] > 900_000]
+    assert doubts and all(begin < back < end for begin, end in doubts)
+    assert result["booked"] > 0.5
+
+
+@pytest.mark.real
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("protocol", [ORCHESTRATED, CHOREOGRAPHED])
+def test_on_real_processes_a_saga_whose_payment_is_killed_gives_the_seats_back(protocol):
+    dials = {"crash": "payment", "downtime": 1.5, "give_up": 0.4, "delay": 0.01, "bookings": 20}
+    result = book(protocol=protocol, runtime="ray", **dials)
+    assert [fault.kind for fault in result.faults] == ["crash", "restart"]
+    assert not illegal(result)
+    given_back = [note for note in result.notes if note.label == "compensated" and note.node == "flight"]
+    assert given_back
+    assert min(note.at_us for note in given_back) < result.faults[1].at * 1e6  # before the payment was back
