@@ -73,7 +73,7 @@ class Hunts(Sequence[Hunt]):
         return f"<table class='ablations'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-HEAD = ("experiment", "safeguard taken out", "checker", "first failing seed", "with the safeguard")
+HEAD = ("experiment", "ablation", "what its checker denies", "first failing seed", "with the safeguard")
 
 
 def hunt(experiment: str | Experiment, ablation: str, seeds: int = 100) -> Hunt:

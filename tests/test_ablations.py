@@ -35,9 +35,9 @@ def test_each_ablation_is_caught_and_its_safeguard_holds(experiment, ablation):
 
 
 def test_the_first_failing_seed_is_the_first():
-    found = hunt("quorums", "strict quorums, without stand-ins", seeds=MOST_SEEDS)
+    found = hunt("quorums", "stand-ins answer for silent replicas", seeds=MOST_SEEDS)
     assert found.seed > 0 and found.tried == found.seed + 1
-    assert hunt("quorums", "strict quorums, without stand-ins", seeds=found.seed).seed is None
+    assert hunt("quorums", "stand-ins answer for silent replicas", seeds=found.seed).seed is None
 
 
 def test_what_takes_nothing_out_is_not_caught(declare):
@@ -71,9 +71,9 @@ def test_a_property_that_nobody_judges_is_refused(declare):
 @pytest.mark.parametrize(
     ("ablation", "seeds", "sentence"),
     [
-        ("none", 10, "quorums has no ablation 'none': it has quorums that overlap"),
-        ("quorums that overlap", 0, "seeds is 0: it must be from 1 to 1000"),
-        ("quorums that overlap", 1001, "seeds is 1001: it must be from 1 to 1000"),
+        ("none", 10, "quorums has no ablation 'none': it has quorums do not overlap"),
+        ("quorums do not overlap", 0, "seeds is 0: it must be from 1 to 1000"),
+        ("quorums do not overlap", 1001, "seeds is 1001: it must be from 1 to 1000"),
     ],
 )
 def test_bad_input_is_one_sentence(ablation, seeds, sentence):

@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 
 TABLE = "ablations.json"
 """Where the build lays the command's output, among the sources."""
-HEAD = ("experiment", "safeguard taken out", "what the checker then denies", "first failing seed")
+HEAD = ("experiment", "ablation", "what its checker denies", "first failing seed")
 
 
 class Ablations(Directive):

@@ -73,7 +73,7 @@ def verdicts(result: Result) -> Iterator[Verdict]:
 
 
 leases.ablation(
-    "margin for the clocks' drift", without={"margin": 0.0}, breaks=ONE_HOLDER, margin=0.2, drift_ppm=100_000.0
+    "no margin for the clocks' drift", without={"margin": 0.0}, breaks=ONE_HOLDER, margin=0.2, drift_ppm=100_000.0
 )
 
 

@@ -186,11 +186,11 @@ def size(values: Mapping[str, Any]) -> dict[str, float]:
 
 OVERLAPPING = {"read_quorum": 2, "write_quorum": 2, "keys": 2, "mixed": True, "pairs": 60}
 
-quorums.ablation("quorums that overlap", without={"read_quorum": 1, "write_quorum": 1}, breaks=FRESH, **OVERLAPPING)
+quorums.ablation("quorums do not overlap", without={"read_quorum": 1, "write_quorum": 1}, breaks=FRESH, **OVERLAPPING)
 quorums.ablation(
-    "strict quorums, without stand-ins", without={"sloppy": True}, breaks=FRESH, partition=0.5, **OVERLAPPING
+    "stand-ins answer for silent replicas", without={"sloppy": True}, breaks=FRESH, partition=0.5, **OVERLAPPING
 )
-quorums.ablation("clocks that agree", without={"clock_offset": -0.2}, breaks=FRESH, **OVERLAPPING)
+quorums.ablation("one client's clock is behind", without={"clock_offset": -0.2}, breaks=FRESH, **OVERLAPPING)
 
 
 def _network(shape: str, delay: float, write_delay: float, loss: float) -> Network:

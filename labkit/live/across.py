@@ -243,10 +243,12 @@ class _Plot:
         if self.has_law:
             detail = {"field": "line"} if by else None
             dashed = {"type": "line", "color": MUTED, "strokeDash": LAW_DASH, "strokeWidth": 1.5}
+            if self.scale_x.steps:  # nothing lies between two options
+                dashed = {"type": "tick", "color": MUTED, "thickness": 2, "size": 48}
             layers.append(layer("law", dashed, x=x, y=y, detail=detail))
         colour = by_series("line", SERIES[: len(domain)], key, domain) if by else {"value": SERIES[0]}
         dash = by_series("line", DASHES[: len(domain)], key, domain) if by else None
-        line = {"type": "line", "strokeWidth": 0 if self.scale_x.steps else 2}  # nothing lies between two options
+        line = {"type": "line", "strokeWidth": 0 if self.scale_x.steps else 2}
         point = {"type": "point", "filled": True, "size": 60, "opacity": 1}
         layers.append(layer("runs", line, x=x, y=y, color=colour, strokeDash=dash))
         layers.append(layer("runs", point, x=x, y=y, color=colour, shape=own_shape() if by else None))

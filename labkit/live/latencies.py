@@ -45,6 +45,7 @@ SHOWN = 0.999
 GAPS_BELOW, LINE_HEIGHT = 190, 17
 """Pixels from the top, where no curve is on the right."""
 
+NO_LATENCY = "No operation succeeded, so there is no latency to draw."
 NOTHING = "No operation of the kind began in this run."
 
 Samples = dict[str, list[float]]
@@ -112,9 +113,10 @@ def _curves(samples: Samples, colours: Sequence[str], dashes: Sequence[Any]) -> 
         shape = SHAPES[len(marks) // len(MARKED) % len(SHAPES)]
         known = {"n": name, "shape": shape}
         marks += [known | {"ms": rounded(ms), "share": level} for ms, level in marked if ms or not is_log]
+    room = {"type": "log"} if is_log else room_for(row["ms"] for row in curves)
     return {
         "kind": "vega-lite",
-        "spec": chart(_layers(colours, dashes, {"type": "log"} if is_log else room_for(row["ms"] for row in curves))),
+        "spec": chart(_layers(colours, dashes, room), "" if curves else NO_LATENCY),
         "data": {"curves": curves, "percentiles": marks, "names": names},
         "table": _table(samples),
     }

@@ -163,7 +163,11 @@ class _Sheet:
         return f"stamped {stamp.physical_us / 1e3:.1f} ms{wrong if ahead_us else ''}"
 
     def _notes(self) -> list[tuple[Any, dict[str, Any]]]:
-        """Each note, or change of a clock, and how it is drawn, in the order of their times."""
+        """Each note, or change of a clock, and how it is drawn, in the order of their times.
+
+        Where every clock shows the true time, its reading would only say once more what the axis does.
+        """
+        is_telling = any(note.clock_us != note.at_us for note in self.scene.notes)
         notes: list[tuple[Any, dict[str, Any]]] = [
             (
                 note,
@@ -171,7 +175,7 @@ class _Sheet:
                     "lane": self.lanes[note.node],
                     "at": self._at(note.at_us),
                     "label": note_label(note),
-                    "clock": self._at(note.clock_us),
+                    "clock": self._at(note.clock_us) if is_telling else None,
                 },
             )
             for note in self.scene.notes

@@ -131,6 +131,23 @@ def test_latency_curves_are_those_of_the_result():
     assert picture["table"]["rows"][2][1] == duration(percentile(result.latencies("read"), 0.5))
 
 
+def test_axes_have_an_end_where_nothing_was_measured_or_all_is_zero():
+    _, empty = drawn(latencies(), "quorums", pairs=5, delay=1.0, shape="constant")
+    place = empty["spec"]["layer"][0]["encoding"]["x"]
+    assert empty["data"]["curves"] == [] and place["scale"] == {"domain": [0, 1]}
+    assert empty["spec"]["title"]["text"] == "No operation succeeded, so there is no latency to draw."
+    found = {"values": [1, 2, 3]}
+    _, flat = drawn(across("read_quorum", "stale_reads", **found), "quorums", pairs=5, read_quorum=3, write_delay=0.0)
+    assert {row["y"] for row in flat["data"]["runs"]} == {0.0}
+    encoding = flat["spec"]["layer"][-1]["encoding"], flat["spec"]["layer"][0]["encoding"]
+    assert encoding[1]["y"]["scale"] == {"domain": [0, 1]} and encoding[1]["x"]["scale"]["domain"] == [1, 3]
+
+
+def test_readings_of_clocks_that_are_right_are_left_out():
+    _, scene = drawn(space_time(), "transactions", bookings=1, customers=1)
+    assert scene["notes"] and all(note["clock"] is None for note in scene["notes"])
+
+
 def test_operations_without_latency_are_told():
     result, picture = drawn(latencies(), pairs=50, loss=0.3, read_quorum=3)
     without = sum(not operation.ok for operation in result.operations)
@@ -253,9 +270,11 @@ def test_writes_tell_their_timestamps_and_how_wrong_they_are():
 
 
 def test_notes_carry_their_clocks_readings():
-    _, scene = SCENES["leases"]
-    assert scene["notes"] and all(note["clock"] == pytest.approx(note["at"], abs=0.01) for note in scene["notes"])
-    assert [window["kind"] for window in scene["windows"]] == ["pause"]
+    _, scene = drawn(space_time(), "logical_clocks", nodes=2, events=3, offset=0.05)
+    ahead = [0.0, 50.0]
+    assert {note["lane"] for note in scene["notes"]} == {0, 1}
+    assert all(note["clock"] == pytest.approx(note["at"] + ahead[note["lane"]], abs=0.01) for note in scene["notes"])
+    assert [window["kind"] for window in SCENES["leases"][1]["windows"]] == ["pause"]
 
 
 def reachable(one, known):
