@@ -46,8 +46,11 @@ class Workers:
         self._tell()
 
     async def __aexit__(self, *_: object) -> None:
-        if self._line:
-            self._line.popleft().set_result(None)
+        while self._line:
+            place = self._line.popleft()
+            if not place.done():  # whoever gave up waiting needs no worker
+                place.set_result(None)
+                break
         else:
             self.busy -= 1
         self._tell()

@@ -37,6 +37,27 @@ def serve(count, queue_limit, jobs, changed=None):
     return found
 
 
+def test_who_gives_up_waiting_takes_nobodys_turn():
+    served = []
+
+    async def work(node) -> None:
+        pool = Workers(1, None)
+
+        async def job(name, patience) -> None:
+            try:
+                async with asyncio.timeout(patience), pool:
+                    await asyncio.sleep(1.0)
+                    served.append(name)
+            except TimeoutError:
+                pass
+
+        await asyncio.gather(job("first", 9.0), job("impatient", 0.5), job("last", 9.0))
+        assert pool.busy == pool.waiting == 0
+
+    simulate_work(work)
+    assert served == ["first", "last"]
+
+
 def test_who_finds_all_busy_waits_in_line_and_who_finds_the_line_full_is_refused():
     jobs = [(0.0, 1.0), (0.1, 1.0), (0.2, 1.0), (0.3, 1.0)]
     assert serve(1, 2, jobs) == [(0, 1_000_000), (1_000_000, 2_000_000), (2_000_000, 3_000_000), None]
