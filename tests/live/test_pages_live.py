@@ -13,7 +13,8 @@ from tests.live.driver import COMPUTE_ALL, OFFSETS_ALONG_A_SLIDER, LiveFigure, f
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 LABS = sorted((Path(__file__).parents[2] / "labs").glob("[0-9][0-9]_*.ipynb"))
-PAGES = ("book/index.html", *(f"labs/{lab.stem}.html" for lab in LABS))
+CHAPTERS = sorted(file for file in (Path(__file__).parents[2] / "book").glob("*.md") if "```{live}" in file.read_text())
+PAGES = (*(f"book/{chapter.stem}.html" for chapter in CHAPTERS), *(f"labs/{lab.stem}.html" for lab in LABS))
 
 
 def test_no_page_with_a_live_figure_is_left_out(pages: Path) -> None:

@@ -65,6 +65,7 @@ export class Player {
     const sheet = layOut(this.picture, this.width);
     const { svg, leftOut } = drawScene(sheet, this.prefix);
     this.element.innerHTML = svg;
+    this.element.querySelector("svg").setAttribute("aria-hidden", "true"); // the box says in words what it shows
     this.film = new Film(this.element.firstChild, sheet);
     this.choice.attach(this.element.firstChild, sheet);
     // A picture wider than the page scrolls in its own box, which the keyboard must reach too.
