@@ -10,7 +10,7 @@ import pytest
 
 from tests.live.driver import LiveFigure, opened
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 LAB = "labs/15_logical_clocks.html"
 COUNTS = re.compile(r"(\d+) events? before it, (\d+) after, (\d+) concurrent\.")

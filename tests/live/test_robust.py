@@ -10,7 +10,7 @@ import pytest
 from tests.live.driver import COUNT_RUNS, LiveFigure, figures, opened
 from tests.live.test_pages_live import truth
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 LAB = "labs/09_quorums.html"
 SHORT_LIMITS = "globalThis.labkitLimits = {pingMs: 1500, answerMs: 8000, aheadMs: 0, answersKept: 0};"
