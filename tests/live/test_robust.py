@@ -60,11 +60,14 @@ def test_a_worker_that_is_killed_in_mid_run_is_replaced(pages: Path, browser, se
         figure = LiveFigure(page, "staleness")
         moved(figure)
         for _ in range(2):
-            figure.control("write_delay").press("ArrowRight")
-            page.evaluate("() => globalThis.labkit.worker().terminate()")
-            page.wait_for_function(
-                "() => document.querySelector('[data-labkit-live=staleness]').dataset.state !== 'exact'"
-            )
+            # In one go: a run that has ended meanwhile would not be killed in its middle.
+            state = figure.control("write_delay").evaluate("""(slider) => {
+                slider.value = String(Number(slider.value) + 1);
+                slider.dispatchEvent(new Event("input", {bubbles: true}));
+                globalThis.labkit.worker().terminate();
+                return slider.closest("[data-labkit-live]").dataset.state;
+            }""")
+            assert state == "computing"
             found = figure.settle("exact", "unavailable")
             assert figure.state == "exact" and found == truth(found)
 
