@@ -245,7 +245,8 @@ def test_no_request_raises_and_every_answer_is_json(asked):
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_raises(text):
-    json.loads(answer_json(text))
+    found = json.loads(answer_json(text))
+    assert ("error" in found) != ("picture" in found)
 
 
 def test_measured_answers_lay_the_measurement_over_the_simulation():
