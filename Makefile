@@ -52,12 +52,14 @@ lab: $(READY) ## open the labs in JupyterLab, on this machine only (ARGS=--no-br
 book: $(READY) ## run what is stale, build the book and serve it (SERVE=no: only build)
 	@$(BIN)/python -m book.tools.build $(if $(filter no,$(SERVE)),--no-serve) $(if $(PORT),--port $(PORT)) $(ARGS)
 
-# What only computes runs on all cores, and so do browsers once the book is built. What is timed, real processes and
-# notebooks, then runs alone, one after the other. Pytest's code 5 means that ARGS left a part without tests.
+# What only computes runs on all cores. What compares times, notebooks among it, then runs alone, one after the other.
+# The book is built from what the notebooks put out, so browsers come last, and with them whatever else waits for other
+# programs: one more at once than there are cores. Pytest's code 5 means that ARGS left a part without tests.
+AT_ONCE := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 test: check ## check, then run every test and every lab (ARGS="-k quorum" passes options on to pytest)
 	@$(BIN)/python -m pytest -n auto -m 'not real and not browser' tests $(ARGS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -n auto -m 'browser and not real' tests $(ARGS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -m real tests labs $(ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -m timed tests labs $(ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -n $(AT_ONCE) --dist=load -m '(real or browser) and not timed' tests $(ARGS) || [ $$? -eq 5 ]
 
 check: $(READY) ## lint, formatting, and which layer may import which
 	@$(BIN)/python -m ruff check --quiet --output-format concise .

@@ -12,7 +12,8 @@ from importlib.metadata import version
 
 from labkit.runtimes.ray_session import NEEDED_BYTES, available_bytes
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""What Chromium is called, first what does the least beside drawing pages: without a screen nobody sees a window."""
 
 
 @dataclass

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from book.tools.serving import in_background
+from labkit.doctor import BROWSERS
 from tests.book import page_checker
 
 ROOT = Path(__file__).parents[1]
 BUILD_TIMEOUT = 2400
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")

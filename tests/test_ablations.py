@@ -32,6 +32,7 @@ def test_each_ablation_is_caught_and_its_safeguard_holds(experiment, ablation):
     assert found.seed is not None, f"no seed below {MOST_SEEDS} shows it"
     assert found.unsound == ()
     assert found.explanation
+    assert found.counterexample or experiment == "leases"  # whose tenures are no operations
 
 
 def test_the_first_failing_seed_is_the_first():

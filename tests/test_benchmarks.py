@@ -8,7 +8,7 @@ import pytest
 
 from labkit import benchmarks
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timed, pytest.mark.timeout(300)]
 
 
 def best_of_four(measure: Callable[[], dict[str, float]], good: Callable[[dict[str, float]], bool]) -> dict[str, float]:

@@ -24,6 +24,9 @@ from book.tools.mounts import mount, prediction
 
 LIVE = "application/vnd.labkit.live+json"
 PREDICTION = "application/vnd.labkit.prediction+json"
+CLAIMS = "application/vnd.labkit.claims+json"
+SHORT_LINES = 6
+"""A cell of up to so many lines is left open, whatever it shows."""
 CACHE = ".cache"
 RENDERING_TIMEOUT = 300
 
@@ -76,6 +79,8 @@ def replace_outputs(layout: Layout, cache: Cache, stem: str, notebook: nbformat.
     """Give each live figure and prediction of a notebook its HTML, and write each figure to a file of its own."""
     figures: dict[str, str] = {}
     runs: dict[str, str] = {}
+    for cell in notebook.cells:
+        fold(cell)
     for data in outputs(notebook):
         if LIVE in data:
             name = data[LIVE]["name"]
@@ -98,7 +103,24 @@ def replace_outputs(layout: Layout, cache: Cache, stem: str, notebook: nbformat.
 def outputs(notebook: nbformat.NotebookNode) -> Iterator[dict[str, Any]]:
     """What the cells show, each in its several forms."""
     for cell in notebook.cells:
-        yield from (output.data for output in cell.get("outputs", ()) if "data" in output)
+        yield from shown(cell)
+
+
+def shown(cell: nbformat.NotebookNode) -> Iterator[dict[str, Any]]:
+    """What one cell shows."""
+    yield from (output.data for output in cell.get("outputs", ()) if "data" in output)
+
+
+def fold(cell: nbformat.NotebookNode) -> None:
+    """Fold the long code that sets up a live figure, a question or the table of claims: it is one click away.
+
+    On a page, twenty lines of dials would stand between a reader and the figure that they make.
+    """
+    if cell.source.count("\n") < SHORT_LINES:
+        return
+    for data in shown(cell):
+        if LIVE in data or CLAIMS in data or (PREDICTION in data and not data[PREDICTION]["reveal"]):
+            cell.metadata["tags"] = sorted({*cell.metadata.get("tags", ()), "hide-input"})
 
 
 def figure(layout: Layout, cache: Cache, stem: str, description: dict[str, Any]) -> str:

@@ -17,9 +17,9 @@ from typing import Any
 
 from book.tools.layout import Layout
 from book.tools.serving import in_background
+from labkit.doctor import BROWSERS
 
 ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 PAGE, FIGURE, CONTROL = "labs/09_quorums.html", "latency", "delay"
 TIMEOUT_MS = 60_000

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from labkit.calls import FAIL
 from labkit.history import Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.wording import count
 
 PROPERTY = "all or nothing"
 ENDING = "every transaction ends"
@@ -33,7 +34,7 @@ def all_or_nothing(transactions: Iterable[Operation], effects: Effects) -> Verdi
     known = {operation.value for operation in asked}
     strangers = sorted({name for found in effects.values() for name in found} - known)
     if not broken and not strangers:
-        return Verdict(PROPERTY, HOLDS, f"{len(asked)} transactions at {len(effects)} services")
+        return Verdict(PROPERTY, HOLDS, f"{count(len(asked), 'transaction')} at {count(len(effects), 'service')}")
     if not broken:
         return Verdict(PROPERTY, ILLEGAL, f"nobody asked for {strangers[0]!r}, which is in effect")
     operation, why = broken[0]
@@ -61,7 +62,7 @@ def all_ended(audits: Sequence[Operation]) -> Verdict:
     if failed:
         story = f"{failed[0].key} did not come to rest: {failed[0].error}"
         return Verdict(ENDING, ILLEGAL, story, (failed[0],))
-    return Verdict(ENDING, HOLDS, f"{len(audits)} services at rest")
+    return Verdict(ENDING, HOLDS, f"{count(len(audits), 'service')} at rest")
 
 
 def undone_reads(reads: Iterable[Operation], effects: Collection[str]) -> Iterator[tuple[Operation, str]]:
@@ -89,7 +90,7 @@ def nothing_undone_was_seen(
         return Verdict(READERS, UNDECIDED, "the history has no successful read")
     found = list(undone_reads(answered, effects))
     if not found:
-        return Verdict(READERS, HOLDS, f"{len(answered)} reads")
+        return Verdict(READERS, HOLDS, count(len(answered), "read"))
     read, name = found[0]
     story = [operation for operation in transactions if operation.value == name][:1]
     return Verdict(READERS, ILLEGAL, f"{len(found)} of {len(answered)} reads; {name} was undone", (*story, read))

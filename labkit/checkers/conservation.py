@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from labkit.history import Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.wording import count
 
 CONSERVED = "nothing is made or lost"
 NOT_OVERSOLD = "nothing is sold that is not there"
@@ -48,7 +49,7 @@ def conserved(stocks: Iterable[Stock], transactions: Iterable[Operation] = ()) -
         return Verdict(CONSERVED, UNDECIDED, "no stock was audited")
     wrong = [stock for stock in found if stock.unexplained]
     if not wrong:
-        return Verdict(CONSERVED, HOLDS, f"{len(found)} keys")
+        return Verdict(CONSERVED, HOLDS, count(len(found), "key"))
     stories = [(stock, _of(stock, asked)) for stock in wrong]
     stock, story = min(stories, key=lambda entry: (len(entry[1]), abs(entry[0].unexplained)))
     made = f"{-stock.unexplained} too many" if stock.unexplained < 0 else f"{stock.unexplained} unaccounted for"
@@ -62,7 +63,7 @@ def not_oversold(stocks: Iterable[Stock], transactions: Iterable[Operation] = ()
         return Verdict(NOT_OVERSOLD, UNDECIDED, "no stock was audited")
     wrong = sorted((stock for stock in found if _excess(stock) > 0), key=_excess)
     if not wrong:
-        return Verdict(NOT_OVERSOLD, HOLDS, f"{len(found)} keys")
+        return Verdict(NOT_OVERSOLD, HOLDS, count(len(found), "key"))
     return Verdict(NOT_OVERSOLD, ILLEGAL, f"{len(wrong)} of {len(found)} keys: {wrong[0]}", _of(wrong[0], transactions))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from labkit.faults import Fault
 from labkit.history import Note
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.wording import count
 
 PROPERTY = "at most one holder at a time"
 
@@ -63,7 +64,7 @@ def one_holder(notes: Iterable[Note], end_us: int, faults: Iterable[Fault] = ())
         return Verdict(PROPERTY, UNDECIDED, "nobody ever held the lease")
     found = sorted(overlaps(held), key=lambda overlap: overlap[2])
     if not found:
-        return Verdict(PROPERTY, HOLDS, f"{len(held)} tenures")
+        return Verdict(PROPERTY, HOLDS, count(len(held), "tenure"))
     first, second, length_us = found[0]
     story = f"{first}; {second}; together for {length_us / 1000:.3f} ms"
     return Verdict(PROPERTY, ILLEGAL, f"{len(found)} of {len(held)} tenures began too early: {story}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from labkit.calls import FAIL
 from labkit.history import Note, Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.wording import count
 
 NONE_LOST = "no accepted order is lost"
 NONE_TWICE = "no order is charged twice"
@@ -63,7 +64,7 @@ def none_charged_twice(orders: Orders) -> Verdict:
     if not charged:
         return Verdict(NONE_TWICE, UNDECIDED, "nothing was charged")
     if not found:
-        return Verdict(NONE_TWICE, HOLDS, f"{len(charged)} orders charged")
+        return Verdict(NONE_TWICE, HOLDS, f"{count(len(charged), 'order')} charged")
     worst = min(found, key=lambda entry: charged[entry.key][1] - charged[entry.key][0])
     times = " and ".join(f"{at / 1e6:.6f} s" for at in charged[worst.key])
     why = f"{len(found)} of {len(charged)} orders: {worst.key} was charged at {times}"
@@ -90,7 +91,7 @@ def paid_in_time(orders: Orders, promise: float) -> Verdict:
     worst = max(paid, key=lambda entry: waits[entry.key])
     told = f"{len(broken)} of {len(paid)} orders were paid later than after {promise:g} s"
     if not broken:
-        return Verdict(IN_TIME, HOLDS, f"{len(paid)} orders, the slowest after {waits[worst.key]:.3f} s")
+        return Verdict(IN_TIME, HOLDS, f"{count(len(paid), 'order')}, the slowest after {waits[worst.key]:.3f} s")
     return Verdict(IN_TIME, ILLEGAL, f"{told}, {worst.key} after {waits[worst.key]:.3f} s", (worst,))
 
 
@@ -112,7 +113,7 @@ def _judge(
         return Verdict(name, ILLEGAL, f"{len(broken)} of {len(concerned)} orders were {how}", (broken[0],))
     if not concerned:
         return Verdict(name, UNDECIDED, "there was no such order")
-    return Verdict(name, HOLDS, f"{len(concerned)} orders")
+    return Verdict(name, HOLDS, count(len(concerned), "order"))
 
 
 def _accepted(entry: Operation) -> bool:

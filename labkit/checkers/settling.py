@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from labkit.history import Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.wording import count
 
 
 def all_succeeded(operations: Iterable[Operation], what: str) -> Verdict:
@@ -15,5 +16,5 @@ def all_succeeded(operations: Iterable[Operation], what: str) -> Verdict:
         return Verdict(what, UNDECIDED, "there is no operation that had to succeed")
     failed = [operation for operation in awaited if not operation.ok]
     if not failed:
-        return Verdict(what, HOLDS, f"{len(awaited)} operations")
+        return Verdict(what, HOLDS, count(len(awaited), "operation"))
     return Verdict(what, ILLEGAL, f"{len(failed)} of {len(awaited)} operations did not succeed", (failed[0],))

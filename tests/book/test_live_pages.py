@@ -14,6 +14,7 @@ import pytest
 from book.extensions import live as extension
 from book.tools import live_pages, nearby, node, web
 from book.tools.layout import BuildError, Layout
+from labkit.claims import Claim, Claims
 from labkit.live import live, predict
 
 NASTY = "</script><script>alert('Müller & Söhne\u2028')</script><!--"
@@ -88,6 +89,28 @@ def test_figure_gets_its_picture_numbers_and_data(layout):
     table, runs = script.removesuffix(";\n").split(" = ", 1)
     assert table == f'(globalThis.labkitRuns ??= {{}})["{description["nearby"]}"]'
     assert 1 <= len(json.loads(runs)) <= nearby.MOST_ANSWERS
+
+
+@pytest.mark.parametrize(
+    ("shown", "lines", "folded"),
+    [
+        (staleness(), 20, True),
+        (staleness(), 3, False),
+        (predict("key", "How many?", ["a"]), 20, True),
+        (predict("key", "How many?", ["a"]).against({"a": 1}), 20, False),
+        (Claims([Claim("It holds.", "it did", "holds")]), 20, True),
+        (SimpleNamespace(_repr_mimebundle_=lambda: {"text/plain": "42"}), 20, False),
+    ],
+    ids=["figure", "short", "question", "answer", "claims", "number"],
+)
+def test_long_code_that_sets_up_what_is_shown_is_folded(layout, shown, lines, folded):
+    show(layout, shown)
+    executed = nbformat.read(layout.executed / "01_first.ipynb", as_version=4)
+    executed.cells[0].source = "\n".join(["dial = 1"] * lines)
+    nbformat.write(executed, layout.executed / "01_first.ipynb")
+    live_pages.prepare(layout)
+    cell = nbformat.read(layout.live / "01_first.ipynb", as_version=4).cells[0]
+    assert ("hide-input" in cell.metadata.get("tags", [])) == folded
 
 
 def test_nothing_in_the_data_ends_the_script(layout):

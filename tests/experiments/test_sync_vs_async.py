@@ -1,20 +1,15 @@
-"""Lab 07: queues are as long as queueing theory says, and each safeguard of the flow is there for a reason."""
+"""Lab 07: the flow by call, by queue and half and half: laws, outages, and what its safeguards keep."""
 
 from __future__ import annotations
 
-import heapq
 import math
 
 import pytest
 
 from labkit import run
-from labkit.ablations import hunt
-from labkit.errors import BadInput
 from labkit.experiments.order_measures import ANSWERS, PHASES, answers_by_phase
-from labkit.experiments.queueing import mean_time, probability_of_waiting
 from labkit.experiments.sync_vs_async import expected_drain, expected_response
 from labkit.lab import find
-from labkit.latency import SHAPES, of_mean
 from labkit.patterns.order_flow import MODES
 
 MODE = pytest.mark.parametrize("mode", MODES)
@@ -22,66 +17,6 @@ MODE = pytest.mark.parametrize("mode", MODES)
 
 def measure(name, seed=7, **dials):
     return run(name, seed=seed, trace=False, **dials)
-
-
-@pytest.mark.parametrize(("workers", "published"), [(1, 0.8), (2, 0.711), (5, 0.554), (10, 0.409)])
-def test_erlangs_formula_gives_the_published_values(workers, published):
-    assert probability_of_waiting(workers, 0.8) == pytest.approx(published, abs=0.0005)
-    assert mean_time(1, 0.8, 1.0) == pytest.approx(5.0)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("workers", [1, 3])
-def test_everybody_waits_exactly_as_long_as_the_recursion_says(shape, workers):
-    # Kiefer and Wolfowitz 1955, for one queue before c servers: a customer starts when it is there and some server is.
-    visits = measure("queueing", shape=shape, workers=workers, customers=3000).operations
-    free = [0] * workers
-    for visit in visits:
-        waited_us = round(visit.value * 1e6)
-        begin = max(visit.invoked_us, free[0])
-        assert begin - visit.invoked_us == waited_us
-        heapq.heapreplace(free, visit.returned_us)
-
-
-# Successive customers wait alike, so even so many give a mean with a standard error of 1 to 2%, and a probability with
-# one of about 0.01: other seeds may lie outside these tolerances. The recursion above leaves no room for a bias.
-@pytest.mark.slow
-def test_one_worker_at_80_percent_is_as_slow_as_m_m_1():
-    found = measure("queueing", seed=2, customers=400_000)
-    assert found["time_in_system"] == pytest.approx(5.0, rel=0.03)
-    assert found["time_in_system_p99"] == pytest.approx(math.log(100) / 0.2, rel=0.03)
-    assert found["waited"] == pytest.approx(0.8, abs=0.01)
-    assert found["customers_present"] == pytest.approx(found["rate_times_time"], rel=0.02)
-
-
-@pytest.mark.parametrize(("workers", "customers", "seed"), [(2, 100_000, 7), (5, 150_000, 2), (10, 200_000, 4)])
-def test_several_workers_are_all_busy_as_often_as_erlang_says(workers, customers, seed):
-    found = measure("queueing", seed=seed, workers=workers, customers=customers)
-    assert found["waited"] == pytest.approx(probability_of_waiting(workers, 0.8), abs=0.01)
-    assert found["time_in_system"] == pytest.approx(mean_time(workers, 0.8, 1.0), rel=0.03)
-    assert found["customers_present"] == pytest.approx(found["rate_times_time"], rel=0.02)
-
-
-@pytest.mark.parametrize("shape", ["constant", "uniform", "lognormal"])
-def test_littles_law_and_pollaczek_and_khinchines_formula_hold_for_other_service_times(shape):
-    found = measure("queueing", shape=shape, utilisation=0.5, customers=40_000)
-    expected = find("queueing").laws["time_in_system"].expected(found.parameters)
-    assert found["time_in_system"] == pytest.approx(expected, rel=0.05)
-    assert found["customers_present"] == pytest.approx(found["rate_times_time"], rel=0.02)
-
-
-@pytest.mark.parametrize("shape", SHAPES[:4])
-def test_a_distribution_of_a_mean_has_that_mean(shape):
-    latency = of_mean(shape, 0.2)
-    steps = 20_000
-    mean = math.fsum(latency.quantile((step + 0.5) / steps) for step in range(steps)) / steps
-    assert mean == pytest.approx(0.2, rel=0.01)
-    assert of_mean(shape, 0.0).quantile(0.5) == 0
-
-
-def test_a_shape_that_nobody_knows_is_refused():
-    with pytest.raises(BadInput, match="shape"):
-        of_mean("triangle", 1.0)
 
 
 @MODE
@@ -144,13 +79,6 @@ def test_a_killed_payment_loses_no_accepted_order(mode):
 
 
 @pytest.mark.parametrize("ablation", list(find("sync_vs_async").ablations))
-def test_each_safeguard_is_missed_when_it_is_gone(ablation):
-    found = hunt("sync_vs_async", ablation, seeds=30)
-    assert found.is_caught, found
-    assert found.counterexample
-
-
-@pytest.mark.parametrize("ablation", list(find("sync_vs_async").ablations))
 def test_with_its_safeguards_the_flow_keeps_its_orders(ablation):
     declared = find("sync_vs_async").ablations[ablation]
     for seed in range(12):
@@ -160,6 +88,7 @@ def test_with_its_safeguards_the_flow_keeps_its_orders(ablation):
 
 
 @pytest.mark.real
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("mode", ["call", "queue"])
 def test_a_stopped_payment_is_the_same_on_real_processes(mode):

@@ -16,7 +16,7 @@ from labkit.runtimes import ray_actors
 from labkit.statistics import ks_distance
 from tests.runtimes.processes import running, wait_until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real, pytest.mark.timed, pytest.mark.timeout(180)]
 
 SAFE = {"read_quorum": 2, "write_quorum": 2, "delay": 0.005, "write_delay": 0.005, "timeout": 0.2}
 
