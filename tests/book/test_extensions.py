@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from docutils.core import publish_doctree
+from pybtex.database import parse_string
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+from book.extensions.citations import label
 from book.extensions.presentation import DESCRIPTION_LENGTH, description, png_size
 from book.tools import web_packages
 from book.tools.fresh import alone
@@ -128,3 +130,17 @@ def test_first_paragraph_describes_the_page():
     assert description(publish_doctree("Title\n=====\n\nOne\nline.\n\nTwo.")) == "One line."
     long = description(publish_doctree("word " * 100))
     assert len(long) <= DESCRIPTION_LENGTH + 1 and long.endswith("word…")
+
+
+@pytest.mark.parametrize(
+    ("author", "expected"),
+    [
+        ("Little, John D. C.", "Little, 1961"),
+        ("Dean, Jeffrey and Barroso, Luiz Andr\\'e", "Dean and Barroso, 1961"),
+        ("Pregui{\\c{c}}a, Nuno and Baquero, Carlos and Fonte, Victor", "Preguiça et al., 1961"),
+        ("Parker, D. Stott and others", "Parker et al., 1961"),
+    ],
+)
+def test_the_bibliography_names_entries_as_the_text_does(author, expected):
+    entries = parse_string(f"@article{{key, author = {{{author}}}, year = {{1961}}}}", "bibtex").entries
+    assert label(entries["key"]) == expected
