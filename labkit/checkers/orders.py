@@ -1,7 +1,8 @@
-"""Were orders kept? Judged from what users were told and from what was charged, not from what services believe.
+"""Were orders kept? Judged from what users were told and from what was done, not from what services believe.
 
-Each order is the key of one operation ``order``; each charge is a note ``charged`` of payment's. An order is accepted
-if its operation succeeded, refused if it failed; of one that ended ``unknown``, anything may be true.
+Each order is the key of one operation ``order``; each charge is a note ``charged`` of payment's, each message to a
+user a note ``notified`` of notification's. An order is accepted if its operation succeeded, refused if it failed; of
+one that ended ``unknown``, anything may be true.
 """
 
 from __future__ import annotations
@@ -20,35 +21,41 @@ NONE_TWICE = "no order is charged twice"
 NONE_DENIED = "nobody who was refused is charged"
 IN_TIME = "every accepted order is paid in time"
 ALL_ANSWERED = "every user is answered"
+ALL_NOTIFIED = "whoever has an accepted order is told when it is complete"
 
 
 @dataclass(frozen=True)
 class Orders:
-    """A run's orders, and for each the instants (µs) at which it was charged, or was known to have been.
+    """A run's orders, and for each the instants (µs) at which it was charged, and at which its user was told.
 
-    `told_us` has the orders of which payment said, later than that, that it had charged them: a crash may come
+    `known_us` has the orders of which payment said, later than that, that it had charged them: a crash may come
     between a charge and its note.
     """
 
     operations: Sequence[Operation]
     charged_us: dict[str, list[int]]
-    told_us: dict[str, int]
+    known_us: dict[str, int]
+    notified_us: dict[str, list[int]]
 
     @classmethod
     def of(cls, operations: Iterable[Operation], notes: Iterable[Note]) -> Orders:
         """The orders among a run's operations, with what its notes say of their charges."""
         charged: dict[str, list[int]] = defaultdict(list)
-        told: dict[str, int] = {}
+        notified: dict[str, list[int]] = defaultdict(list)
+        known: dict[str, int] = {}
         for note in notes:
             if note.label == "charged":
                 charged[note.details["order"]].append(note.at_us)
+            elif note.label == "notified":
+                notified[note.details["order"]].append(note.at_us)
             elif note.label == "had been charged":
-                told.setdefault(note.details["order"], note.at_us)
-        return cls([entry for entry in operations if entry.function == "order"], dict(charged), told)
+                known.setdefault(note.details["order"], note.at_us)
+        placed = [entry for entry in operations if entry.function == "order"]
+        return cls(placed, dict(charged), known, dict(notified))
 
     def paid_us(self, order: str) -> int | None:
         """When an order is known to have been paid; None if it never was."""
-        known = [*self.charged_us.get(order, ())[:1], *([self.told_us[order]] if order in self.told_us else [])]
+        known = [*self.charged_us.get(order, ())[:1], *([self.known_us[order]] if order in self.known_us else [])]
         return min(known, default=None)
 
 
@@ -98,6 +105,11 @@ def paid_in_time(orders: Orders, promise: float) -> Verdict:
 def all_answered(orders: Orders) -> Verdict:
     """OK if every user had an answer, whichever, before losing patience; else the first who had none."""
     return _judge(ALL_ANSWERED, orders, lambda entry: True, lambda entry: entry.value is None, "never answered")
+
+
+def all_notified(orders: Orders) -> Verdict:
+    """OK if a message went to the user of every accepted order before the run ended; else the first without one."""
+    return _judge(ALL_NOTIFIED, orders, _accepted, lambda entry: entry.key not in orders.notified_us, "never notified")
 
 
 def _judge(

@@ -64,6 +64,8 @@ def of_answers(result: Result, orders: Orders) -> Iterator[Measure]:
     twice = sum(len(instants) > 1 for instants in orders.charged_us.values())
     yield Measure("charged_twice", twice, "", "orders that were charged more than once")
     unaware = sum(not entry.ok and orders.paid_us(entry.key) is not None for entry in placed)
+    told_twice = sum(len(instants) > 1 for instants in orders.notified_us.values())
+    yield Measure("notified_twice", told_twice, "", "orders whose user was told more than once")
     yield Measure("charged_unaware", unaware, "", "users who were charged, and were not told that their order is in")
 
 
@@ -78,8 +80,11 @@ def of_backlog(result: Result, orders: Orders) -> Iterator[Measure]:
 
 def of_slots(result: Result, orders: Orders) -> Iterator[Measure]:
     """How many callers were blocked in the order service, and for how long it had no room for more."""
-    most = max((note.details["number"] for note in result.notes if note.label == IN_USE), default=0)
+    most = max((note.details["_busy"] for note in result.notes if note.label.startswith(IN_USE)), default=0)
     yield Measure("blocked_max", most, "", "most request slots taken at once")
+    yield Measure(
+        "blocked_mean", _mean_waiting(orders), "", "orders that waited for their answer, on average over time"
+    )
     end_us = max((entry.returned_us or 0 for entry in orders.operations), default=0)
     full_us, since = 0, None
     for note in result.notes:
@@ -92,11 +97,24 @@ def of_slots(result: Result, orders: Orders) -> Iterator[Measure]:
     yield Measure("slots_full", share(full_us, end_us), "", "share of the time during which all slots were taken")
 
 
+def _mean_waiting(orders: Orders) -> float:
+    # From the first order to the last: later ones wait among fewer and fewer.
+    first_us = min((entry.invoked_us for entry in orders.operations), default=0)
+    last_us = max((entry.invoked_us for entry in orders.operations), default=0)
+    waits = [min(entry.returned_us or last_us, last_us) - entry.invoked_us for entry in orders.operations]
+    return share(sum(waits), last_us - first_us)
+
+
 def backlog(result: Result, orders: Orders) -> list[tuple[int, int]]:
-    """(instant in µs, orders under way from then on): placed, and neither paid yet nor turned away."""
+    """(instant in µs, orders under way from then on): placed, and neither paid yet nor turned away.
+
+    Where it is notification that goes down, an order is under way until its user is told.
+    """
+    of_notification = result.parameters["down"] == "notification"
     changes: list[tuple[int, int]] = []
     for entry in orders.operations:
-        end = orders.paid_us(entry.key) if entry.ok else entry.returned_us
+        done = next(iter(orders.notified_us.get(entry.key, ())), None) if of_notification else orders.paid_us(entry.key)
+        end = done if entry.ok else entry.returned_us
         if end is None:  # a lost order is nobody's work any more
             end = entry.returned_us if entry.ok else result.recording.duration_us
         changes += [(entry.invoked_us, 1), (end, -1)]

@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.calls import CallError, Refused
-from labkit.checkers.orders import all_answered, none_charged_twice, none_denied, none_lost, paid_in_time
+from labkit.checkers.orders import (
+    ALL_NOTIFIED,
+    NONE_LOST,
+    all_answered,
+    all_notified,
+    none_charged_twice,
+    none_denied,
+    none_lost,
+    paid_in_time,
+)
 from labkit.dials import Choice, Dial, Switch
 from labkit.experiments.order_measures import of_answers, of_backlog, of_slots, of_times, orders_of
 from labkit.experiments.queueing import mean_time
 from labkit.faults import FaultPlan
-from labkit.lab import Lab, experiment
+from labkit.lab import Lab, experiment, require
 from labkit.latency import SHAPES, Constant, Exponential, of_mean
 from labkit.network import Link, Network
 from labkit.node import Node
@@ -88,7 +97,7 @@ def sync_vs_async(
     failure_rate: float = Dial(0.0, 0.0, 0.9, "", "share of the attempts to charge that fail"),
     outage: float = Dial(10.0, 0.0, 60.0, "s", "how long the service is down"),
     outage_at: float = Dial(2.0, 0.0, 600.0, "s", "when it goes down"),
-    down: str = Choice("payment", ("payment", "notification"), "which service goes down"),
+    down: str = Choice("payment", ("payment", "notification", "broker"), "which of them goes down"),
     fault: str = Choice("pause", ("pause", "crash"), "stopped and let go on, or killed and started anew"),
     slots: int = Dial(20, 1, 10_000, help="orders that the order service has in hand at once; more it refuses"),
     queue_limit: int = Dial(1000, 0, 100_000, help="orders that may wait in a queue, or for a worker; 0: any number"),
@@ -104,14 +113,16 @@ def sync_vs_async(
     acknowledge_after: bool = Switch(True, "consumers acknowledge an order when they have dealt with it, not before"),
     idempotent: bool = Switch(True, "payment recognises an order that it has charged already"),
     admits_doubt: bool = Switch(True, "an order whose payment did not answer is not reported as failed"),
+    confirm_after: bool = Switch(True, "the broker confirms an order when its disk has it, not before"),
 ) -> None:
     """Users order, payment charges, notification tells them: who waits for whom, and what if payment is down?"""
+    require(mode != "call" or down != "broker" or not outage, "down", down, "payment or notification, by call")
     limit = queue_limit or None
     by_queue = mode == "queue"
     per_order = payment_time / payment_workers + notification_time / payment_workers
     backlog_time = orders * per_order / (1 - failure_rate)
     if mode != "call":
-        lab.node("broker", Broker, limit=limit, lease=lease)
+        lab.node("broker", Broker, limit=limit, lease=lease, confirm_after=confirm_after)
     lab.node(
         "orders", OrderService, mode=mode, slots=slots, timeout=timeout, retries=retries, admits_doubt=admits_doubt
     )
@@ -157,13 +168,14 @@ def measures(result: Result) -> Iterator[Measure]:
 
 @sync_vs_async.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
-    """Whether orders were kept, charged once, paid in time, and their users answered truthfully."""
+    """Whether orders were kept, charged once, paid in time, and their users answered truthfully, and told."""
     orders = orders_of(result)
     yield none_lost(orders)
     yield none_charged_twice(orders)
     yield none_denied(orders)
     yield paid_in_time(orders, result.parameters["promise"])
     yield all_answered(orders)
+    yield all_notified(orders)
 
 
 def _is_undisturbed(values: Mapping[str, Any]) -> bool:
@@ -172,8 +184,17 @@ def _is_undisturbed(values: Mapping[str, Any]) -> bool:
 
 
 def _service(values: Mapping[str, Any], time: str) -> float | None:
-    utilisation = values["rate"] * values[time] / values["payment_workers"]
-    return mean_time(values["payment_workers"], utilisation, values[time]) if utilisation < 1 else None
+    """Mean time at payment or notification; None if it cannot keep up, or if waits come near a limit or a timeout."""
+    tries = 1 / (1 - values["failure_rate"]) if values["mode"] == "queue" and time == "payment_time" else 1.0
+    utilisation = values["rate"] * values[time] * tries / values["payment_workers"]
+    if utilisation >= 1:
+        return None
+    mean = mean_time(values["payment_workers"], utilisation, values[time])
+    waiting = values["rate"] * mean
+    has_room = not values["queue_limit"] or waiting < values["queue_limit"] / 5
+    if values["mode"] != "queue":
+        has_room = has_room and waiting < values["slots"] / 5 and not 0 < values["timeout"] < 10 * mean
+    return mean if has_room else None
 
 
 @sync_vs_async.law(measure="response_mean", label="M/M/c (and 4 delays by queue, 6 by call)")
@@ -182,21 +203,27 @@ def expected_response(values: Mapping[str, Any]) -> float | None:
 
     What leaves an M/M/c system is a Poisson process again (Burke 1956), so the second is as simple as the first.
     """
-    if not _is_undisturbed(values):
+    steps = [_service(values, "payment_time"), _service(values, "notification_time")]
+    if not _is_undisturbed(values) or None in steps:
         return None
     if values["mode"] == "queue":
         return 4 * values["delay"] + values["disk_time"]
     if values["disk_time"]:
         return None  # a payment then takes an exponential and a constant time
-    steps = [_service(values, "payment_time")]
-    if values["mode"] == "call":
-        steps.append(_service(values, "notification_time"))
-    return None if None in steps else sum(steps) + 6 * values["delay"]
+    return sum(steps if values["mode"] == "call" else steps[:1]) + 6 * values["delay"]
 
 
-@sync_vs_async.law(measure="time_to_drain", label="rate · outage / (workers / cycle − rate)")
+@sync_vs_async.law(measure="blocked_mean", label="rate · mean response")
+def expected_blocked(values: Mapping[str, Any]) -> float | None:
+    """Little's law over `expected_response`, as if there were slots for all, and patience without end."""
+    response = expected_response({**values, "slots": max(values["slots"], ROOMY), "timeout": 0.0})
+    return None if response is None else values["rate"] * response
+
+
+@sync_vs_async.law(measure="time_to_drain", label="(rate · (outage + cycle) − workers) / (workers / cycle − rate)")
 def expected_drain(values: Mapping[str, Any]) -> float | None:
-    """What came in during the outage, over what is served beyond what still comes in.
+    """What came in during the outage and was there before it, less one for each worker, over what is served beyond
+    what still comes in.
 
     A worker's cycle is the payment, three round trips (to take, to tell notification, to acknowledge), two syncs.
     """
@@ -207,9 +234,10 @@ def expected_drain(values: Mapping[str, Any]) -> float | None:
         return None
     cycle = values["payment_time"] + 6 * values["delay"] + 2 * values["disk_time"]
     spare = values["payment_workers"] / cycle - values["rate"]
-    if spare <= 0:
+    if spare <= 0 or values["lease"] < 10 * cycle:  # orders would be handed over twice
         return None
-    drained = values["rate"] * values["outage"] / spare
+    pile = values["rate"] * (values["outage"] + cycle) - values["payment_workers"]
+    drained = max(pile, 0.0) / spare
     has_room = not values["queue_limit"] or values["queue_limit"] > values["rate"] * values["outage"]
     lasts = values["orders"] / values["rate"] >= ends + drained
     return drained if has_room and lasts else None
@@ -219,7 +247,8 @@ def expected_drain(values: Mapping[str, Any]) -> float | None:
 def expected_availability(values: Mapping[str, Any]) -> float | None:
     """By call, an order fails if every attempt does; by queue it is accepted, and tried until it succeeds."""
     faults = values["outage"] or values["loss"] or values["duplication"]
-    if faults or values["slots"] < ROOMY:
+    steps = [_service(values, "payment_time"), _service(values, "notification_time")]
+    if faults or values["slots"] < ROOMY or None in steps:
         return None
     return 1.0 if values["mode"] == "queue" else 1 - values["failure_rate"] ** (1 + values["retries"])
 
@@ -242,7 +271,16 @@ sync_vs_async.ablation(
 )  # fmt: skip
 sync_vs_async.ablation(
     "consumers acknowledge before they have dealt with it", without={"acknowledge_after": False},
-    breaks="no accepted order is lost", mode="queue", orders=60, outage=0.5, outage_at=1.0, fault="crash",
+    breaks=NONE_LOST, mode="queue", orders=60, outage=0.5, outage_at=1.0, fault="crash",
+)  # fmt: skip
+sync_vs_async.ablation(
+    "notification acknowledges before it has told anybody", without={"acknowledge_after": False},
+    breaks=ALL_NOTIFIED, mode="hybrid", orders=60, outage=0.5, outage_at=1.0, down="notification", fault="crash",
+    notification_time=0.15,
+)  # fmt: skip
+sync_vs_async.ablation(
+    "the broker confirms before its disk has it", without={"confirm_after": False},
+    breaks=NONE_LOST, mode="queue", orders=60, outage=0.5, outage_at=1.0, down="broker", fault="crash", disk_time=0.1,
 )  # fmt: skip
 sync_vs_async.ablation(
     "payment does not recognise what it has charged", without={"idempotent": False},

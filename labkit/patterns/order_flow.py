@@ -20,7 +20,7 @@ MODES = ("call", "queue", "hybrid")
 PAID, PROCESSING = "paid", "processing"
 
 ALL_TAKEN, ONE_FREE, IN_USE = "all request slots taken", "a request slot is free again", "request slots in use"
-CHARGED, KNOWN = "charged", "had been charged"
+CHARGED, KNOWN, NOTIFIED = "charged", "had been charged", "notified"
 
 FOR_EVER = 1e6
 """Seconds: what a call without a timeout waits."""
@@ -81,7 +81,7 @@ class OrderService(Node):
     def _note_slots(self, slots: Workers) -> None:
         if slots.busy > self._most:
             self._most = slots.busy
-            self.note(IN_USE, number=slots.busy)
+            self.note(f"{IN_USE}: {slots.busy}", _busy=slots.busy)
         if (slots.busy == slots.count) != self._is_full:
             self._is_full = not self._is_full
             self.note(ALL_TAKEN if self._is_full else ONE_FREE)
@@ -172,6 +172,7 @@ class Notification(Service):
     async def _handle(self, order: str) -> None:
         await asyncio.sleep(self._draw())
         self.peer(order.split("/")[0]).notified(order)  # as with an e-mail, nobody waits to see whether it was read
+        self.note(NOTIFIED, order=order)
 
 
 def is_refusal_at_the_door(error: str) -> bool:

@@ -26,6 +26,11 @@ ANSWER = 1.0
 REST = 0.1
 """Seconds that a message rests after it was given back: what failed just now would most likely fail again."""
 
+BOOTS = "boots"
+"""The key under which a broker's disk counts its starts."""
+
+RECEIPTS_A_BOOT = 1 << 40
+
 Delivery = tuple[int, Any]
 """(receipt, message): the receipt is of this delivery, and a later delivery of the same message has another."""
 
@@ -40,24 +45,29 @@ class _Queue:
 class Broker(Node):
     """Queues by name, each with room for `limit` messages that nobody has taken (None: for all), kept on disk.
 
-    A message is durable before `publish` returns. `lease` is how long a consumer may keep one, by this node's clock.
+    A message is durable before `publish` returns. `lease` is how long a consumer may keep one, by this node's clock: a
+    shorter one than handling takes hands messages over twice although nothing has failed. `confirm_after` is a
+    safeguard: never false but to show what it is for.
     """
 
     limit: int | None
     lease: float
+    confirm_after: bool = True
 
     async def start(self) -> None:
         self._queues: dict[str, _Queue] = {}
         self._messages: dict[int, tuple[str, Any]] = {}  # number → queue, message: all that is not acknowledged
         self._leases: dict[int, tuple[int, float]] = {}  # receipt → number, expiry; in order of expiry
-        self._receipts = 0
         self._last = 0
-        for number, kept in sorted((await self.disk.load_all()).items()):
+        records = await self.disk.load_all()
+        boots = records.pop(BOOTS, 0) + 1
+        await self.disk.save(BOOTS, boots)
+        self._receipts = boots * RECEIPTS_A_BOOT  # none from before a crash may fit a delivery after it
+        for number, kept in sorted(records.items()):
             self._last = number
             if kept is not None:
                 self._messages[number] = kept
                 self._queue(kept[0]).ready.append(number)
-        self._receipts = self._last  # a receipt from before a crash must not fit a delivery after it
         self.spawn(self._take_back_expired())
 
     async def publish(self, queue: str, message: Any) -> None:
@@ -68,7 +78,9 @@ class Broker(Node):
         self._last = number = self._last + 1
         self._messages[number] = (queue, message)
         ready.append(number)  # before the disk has it, so that the limit counts it
-        await self.disk.save(number, (queue, message))
+        self.disk.write(number, (queue, message))
+        if self.confirm_after:
+            await self.disk.sync()
         self._hand_over(queue)
 
     async def take(self, queue: str) -> Delivery | None:

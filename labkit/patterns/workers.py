@@ -40,7 +40,7 @@ class Workers:
         elif self._queue_limit is None or len(self._line) < self._queue_limit:
             place = asyncio.get_running_loop().create_future()
             self._line.append(place)
-            await place  # whoever leaves hands its worker over, so `busy` stays as it is
+            await self._turn(place)  # whoever leaves hands its worker over, so `busy` stays as it is
         else:
             raise Refused(f"{BUSY}: {self.busy} served and {len(self._line)} waiting are all that there is room for")
         self._tell()
@@ -54,6 +54,16 @@ class Workers:
         else:
             self.busy -= 1
         self._tell()
+
+    async def _turn(self, place: asyncio.Future[None]) -> None:
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place in self._line:
+                self._line.remove(place)  # its room is another's
+            elif not place.cancelled():
+                await self.__aexit__()  # its turn had come in the same instant: the worker goes to the next
+            raise
 
     def _tell(self) -> None:
         if self._changed is not None:

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from labkit.checkers.orders import (
     ALL_ANSWERED,
+    ALL_NOTIFIED,
     IN_TIME,
     NONE_DENIED,
     NONE_LOST,
     NONE_TWICE,
     Orders,
     all_answered,
+    all_notified,
     none_charged_twice,
     none_denied,
     none_lost,
@@ -35,6 +37,10 @@ def charge(key, at, label="charged") -> Note:
     return Note("payment", label, round(at * SECOND), 0, {"order": key})
 
 
+def tell(key, at) -> Note:
+    return Note("notification", "notified", round(at * SECOND), 0, {"order": key})
+
+
 def judge(operations, notes, promise=10.0):
     orders = Orders.of(operations, notes)
     verdicts = [
@@ -43,6 +49,7 @@ def judge(operations, notes, promise=10.0):
         none_denied(orders),
         paid_in_time(orders, promise),
         all_answered(orders),
+        all_notified(orders),
     ]
     return {verdict.property: verdict for verdict in verdicts}
 
@@ -55,6 +62,7 @@ def histories(draw):
         operations.append(order(f"o{number}", number, number + 1, outcome))
         for at in draw(st.lists(st.integers(number, 30), max_size=2)):
             notes.append(charge(f"o{number}", at, draw(st.sampled_from(["charged", "charged", "had been charged"]))))
+        notes.extend(tell(f"o{number}", at) for at in draw(st.lists(st.integers(number, 30), max_size=2)))
     return operations, sorted(notes, key=lambda note: note.at_us)
 
 
@@ -63,6 +71,8 @@ def histories(draw):
 def test_each_verdict_is_what_a_plain_reading_says(history):
     operations, notes = history
     found = judge(operations, notes)
+    told = {note.details["order"] for note in notes if note.label == "notified"}
+    notes = [note for note in notes if note.label != "notified"]
     known = {note.details["order"] for note in notes}
     first = {key: min(n.at_us for n in notes if n.details["order"] == key) for key in known}
     times = {e.key: sum(n.label == "charged" and n.details["order"] == e.key for n in notes) for e in operations}
@@ -77,6 +87,7 @@ def test_each_verdict_is_what_a_plain_reading_says(history):
             [e for e in accepted if e.key in known and first[e.key] - e.invoked_us > 10 * SECOND],
         ),
         ALL_ANSWERED: (operations, [e for e in operations if e.value is None]),
+        ALL_NOTIFIED: (accepted, [e for e in accepted if e.key not in told]),
     }
     for name, (concerned, broken) in expected.items():
         status = ILLEGAL if broken else HOLDS if concerned else UNDECIDED
@@ -85,13 +96,15 @@ def test_each_verdict_is_what_a_plain_reading_says(history):
 
 
 GOOD = [order("a", 0), order("b", 1), order("c", 2, 3, "fail"), order("d", 3, 9, "unknown", "error")]
-PAID = [charge("a", 0.5), charge("b", 1.5), charge("d", 12.0)]
+TOLD = [tell("a", 0.7), tell("b", 1.7)]
+PAID = [charge("a", 0.5), charge("b", 1.5), charge("d", 12.0), *TOLD]
 PLANTED = {
     NONE_LOST: (GOOD, PAID[1:], "a"),
     NONE_TWICE: (GOOD, [*PAID, charge("b", 2.0)], "b"),
     NONE_DENIED: (GOOD, [*PAID, charge("c", 4.0)], "c"),
     IN_TIME: (GOOD, [charge("a", 10.1), *PAID[1:]], "a"),
     ALL_ANSWERED: ([*GOOD, order("e", 4, 5, "unknown")], PAID, "e"),
+    ALL_NOTIFIED: (GOOD, PAID[:-1], "b"),
 }
 
 

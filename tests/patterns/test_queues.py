@@ -147,3 +147,41 @@ def test_a_receipt_of_an_earlier_delivery_acknowledges_nothing():
             assert await broker.take("jobs", timeout=2.0) is None
 
     simulate(node("broker", Broker, limit=None, lease=0.8), client("slow", Slow), network=QUICK)
+
+
+def test_no_receipt_from_before_the_brokers_crash_fits_a_delivery_after_it():
+    """Deliveries outnumber messages once some are handed over again; receipts must not start where messages ended."""
+
+    @dataclass(eq=False)
+    class Careful(Node):
+        async def run(self) -> None:
+            broker = self.peer("broker")
+            for message in "abc":
+                await broker.publish("jobs", message)
+            receipts = {}
+            for _ in range(3):
+                receipt, message = await broker.take("jobs", timeout=2.0)
+                receipts[message] = receipt
+            await broker.acknowledge(receipts["c"])
+            await broker.give_back(receipts["b"])
+            await broker.give_back(receipts["a"])
+            await asyncio.sleep(0.5)
+            old, _ = await broker.take("jobs", timeout=2.0)
+            await asyncio.sleep(1.0)  # the broker crashes and is back
+            taken = [await broker.take("jobs", timeout=2.0) for _ in range(2)]
+            await broker.acknowledge(old)
+            await asyncio.sleep(5.0)  # whoever took them has died: both come again, and c, of which the crash took
+            again = [await broker.take("jobs", timeout=2.0) for _ in range(3)]  # the acknowledgement
+            self.note("again", before=sorted(m for _, m in taken), after=sorted(m for _, m in again))
+
+    plan = FaultPlan().crash("broker", at=1.0).restart("broker", at=1.2)
+    broker = node("broker", Broker, limit=None, lease=2.0)
+    recording = simulate(broker, client("careful", Careful), network=QUICK, faults=plan)
+    (note,) = [note for note in recording.notes if note.label == "again"]
+    assert note.details == {"before": ["a", "b"], "after": ["a", "b", "c"]}
+
+
+def test_a_lease_shorter_than_the_work_hands_over_twice_though_nothing_fails():
+    patient, hasty = (flow(lease=lease, work=0.5, count=20, consumers=4, pause=0.1) for lease in (5.0, 0.3))
+    assert sorted(told(patient, "done")) == list(range(20))
+    assert len(told(hasty, "done")) > 20 and set(told(hasty, "done")) == set(range(20))

@@ -97,3 +97,27 @@ def test_a_worker_is_free_again_after_an_error():
             assert pool.busy == 1
 
     simulate_work(work)
+
+
+def test_whoever_is_cancelled_leaves_neither_a_worker_taken_nor_a_place_in_line():
+    async def work(node) -> None:
+        pool = Workers(1, 1)
+
+        async def job() -> None:
+            async with pool:
+                await asyncio.sleep(1.0)
+
+        first, second = node.spawn(job()), asyncio.ensure_future(job())
+        await asyncio.sleep(0.5)
+        second.cancel()
+        await asyncio.sleep(0)
+        assert (pool.busy, pool.waiting) == (1, 0)
+        third = asyncio.ensure_future(job())  # the place of the one who left is free
+        await asyncio.sleep(0)
+        assert pool.waiting == 1
+        await first
+        third.cancel()  # in the very turn in which its turn came
+        await asyncio.sleep(0.1)
+        assert (pool.busy, pool.waiting) == (0, 0)
+
+    simulate_work(work)
