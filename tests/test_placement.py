@@ -127,6 +127,13 @@ def test_a_sampled_range_is_even_for_keys_like_its_sample():
     assert max(placed.values()) < 1.05 * len(names) / 4
 
 
+@pytest.mark.parametrize(("before", "after", "share"), [(3, 4, 1 / 2), (10, 11, 1 / 2), (3, 6, 5 / 6)])
+def test_equal_ranges_move_half_for_one_shard_more(before, after, share):
+    keys = range(6600)
+    equal = Range.by_sample(NAMES[:before], keys)
+    assert moved(equal, equal.resized(NAMES[:after]), keys) == share * len(keys)
+
+
 def test_parts_are_kept_whole_and_dealt_in_turn():
     parts = ("profile", "orders", "payments")
     three = Vertical(["Server 1", "Server 2", "Server 3"], parts)

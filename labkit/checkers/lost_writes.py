@@ -1,12 +1,14 @@
 """Was an acknowledged write lost? Judged by real time, from what later reads returned.
 
-A write is lost if it was acknowledged, some read began after that, and every such read returned something older: a
-value whose write had ended before the lost one began, or none at all. One read that misses it and a later one that does
-not are a stale read, which `labkit.checkers.staleness` finds; nothing was lost then.
+A write is lost if it was acknowledged, and some read began after that and after every read that showed it (or what may
+have replaced it) had ended: from then on only something older was to be seen. Older is a value whose write had ended
+before the lost one began, or none at all. One read that misses it and a later one that does not are a stale read, which
+`labkit.checkers.staleness` finds; nothing was lost then.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ PROPERTY = "no acknowledged write is lost"
 
 @dataclass(frozen=True)
 class Loss:
-    """A lost write, the first read that should have shown it, and the write that this read returned (if any)."""
+    """A lost write, the first read after which nothing shows it, and the write that this read returned (if any)."""
 
     write: Operation
     read: Operation
@@ -38,6 +40,7 @@ class Loss:
 class _Key:
     writes: dict[Any, Operation] = field(default_factory=dict)
     reads: list[Operation] = field(default_factory=list)
+    """In the order in which they began."""
 
 
 def losses(operations: Iterable[Operation]) -> Iterator[Loss]:
@@ -87,25 +90,25 @@ def _by_key(operations: Iterable[Operation]) -> dict[Any, _Key]:
     return keys
 
 
-def _checked(key: _Key) -> Iterator[tuple[Operation, int]]:
-    """Each acknowledged write after which some read began, and the place of the first such read."""
-    place = 0
-    for write in sorted((write for write in key.writes.values() if write.ok), key=lambda write: write.returned_us):
-        while place < len(key.reads) and key.reads[place].invoked_us <= write.returned_us:
-            place += 1
-        if place == len(key.reads):
-            return
-        yield write, place
+def _checked(key: _Key) -> Iterator[Operation]:
+    """Each acknowledged write after which some read began."""
+    last = max((read.invoked_us for read in key.reads), default=-inf)
+    for write in key.writes.values():
+        if write.ok and write.returned_us < last:
+            yield write
 
 
 def _losses_of(key: _Key) -> Iterator[Loss]:
-    # The newest that any read from this place on has shown, by when the write of it had ended.
-    shown, newest = -inf, [0.0] * len(key.reads)
-    for place in range(len(key.reads) - 1, -1, -1):
-        shown = max(shown, _ended(key.writes.get(key.reads[place].value)))
-        newest[place] = shown
-    for write, place in _checked(key):
-        if newest[place] < write.invoked_us:
+    begins = [read.invoked_us for read in key.reads]
+    # A read shows a write, or what may have replaced it, if what it returned had not ended when that write began.
+    shown = sorted((_ended(key.writes.get(read.value)), read.returned_us) for read in key.reads)
+    last_seen = [-inf] * (len(shown) + 1)  # when the last read that showed this or a newer value had ended
+    for place in range(len(shown) - 1, -1, -1):
+        last_seen[place] = max(last_seen[place + 1], shown[place][1])
+    for write in _checked(key):
+        seen = last_seen[bisect_left(shown, write.invoked_us, key=lambda pair: pair[0])]
+        place = bisect_right(begins, max(seen, write.returned_us))
+        if place < len(begins):
             read = key.reads[place]
             yield Loss(write, read, key.writes.get(read.value))
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from random import Random
 from typing import Any
@@ -19,6 +19,8 @@ from labkit.checkers.staleness import fresh_reads
 from labkit.dials import Choice, Dial, Switch
 from labkit.experiments.sharding_measures import (
     SETTLES,
+    meets_hiccups_alone,
+    no_scan_misses,
     scan_shards,
     sharding_measures,
     slot_layout,
@@ -44,11 +46,12 @@ STRIKES = ("moving", "copied", "sealed", "incoming", "owned", "released", "moved
 class Customer(StoreClient):
     """Writes every user of `mine` once, then reads, writes and scans at random, and at the end reads all users.
 
-    User numbers are drawn by `popularity`, their cumulative weights in the order of `users`. There are so many
-    `resizes`; the client that has `plans`, the owners after each, is also the operator, who asks for them after
-    `move_at` seconds.
+    It reads them once the `others` have ended their loads as well, since they write to its users too. User numbers are
+    drawn by `popularity`, their cumulative weights in the order of `users`. There are so many `resizes`; the client
+    that has `plans`, the owners after each, is also the operator, who asks for them after `move_at` seconds.
     """
 
+    others: Sequence[str]
     mine: Sequence[int]
     users: Sequence[int]
     popularity: Sequence[float]
@@ -61,13 +64,29 @@ class Customer(StoreClient):
     resizes: int
     plans: Sequence[Sequence[str]] = ()
     limit: float
+    _ended: bool = field(default=False, init=False)
 
     async def run(self) -> None:
         await closed_loop(self, self._store, sessions=SESSIONS, count=len(self.mine))
         load = self.spawn(open_loop(self, self._act, rate=self.rate, count=self.count))
         await asyncio.gather(load, self.spawn(self._resize()))
+        self._ended = True
+        await asyncio.gather(*(self.spawn(self._wait_for(name)) for name in self.others))
         await self._renew()  # the audit goes where anyone would be sent who comes now
         await closed_loop(self, self._audit, sessions=SESSIONS, count=len(self.mine))
+
+    async def has_ended(self) -> bool:
+        """Whether this client asks for nothing more, apart from its audit."""
+        return self._ended
+
+    async def _wait_for(self, name: str) -> None:
+        while True:
+            try:
+                if await self.peer(name).has_ended():
+                    return
+            except CallError:
+                pass  # lost: ask again
+            await asyncio.sleep(POLL)
 
     async def _store(self, index: int) -> None:
         process = f"{self.name}.first.{index}"
@@ -197,6 +216,7 @@ def sharding(
             slots=layout.slots,
             patience=patience,
             call_timeout=timeout,
+            others=[other for other in names if other != name],
             mine=range(1 + position, users + 1, clients),
             users=ranked,
             popularity=list(accumulate(zipf_weights(users, skew))),
@@ -220,18 +240,20 @@ def measures(result: Result) -> Iterator[Measure]:
 
 @sharding.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
-    """Whether a write was lost, a read was stale, and whether the keys have moved and are all served in the end."""
+    """Whether a write was lost, a read was stale, and whether all keys were moved, served, and found by scans."""
     yield no_lost_writes(result.operations)
     yield fresh_reads(result.operations)
     awaited = [each for each in result.operations if each.function == "resize" or ".audit." in each.process]
     yield all_succeeded(awaited, SETTLES)
+    if result.parameters["scan_share"]:
+        yield no_scan_misses(result.operations, result.parameters["span"])
 
 
 @sharding.law(measure="slow_scans", label="1 − (1 − p)^n")
 def expected_slow_scans(values: Mapping[str, Any]) -> float | None:
     """The law of `slow_scan_share`, where hashing makes every scan ask every shard that has a slot."""
-    undisturbed = not (values["loss"] or values["chaos"] or values["service_time"])
-    if not undisturbed or values["placement"] == "range" or values["shards"] != values["shards_after"]:
+    asks_all = values["placement"] != "range" and values["shards"] == values["shards_after"]
+    if not (asks_all and meets_hiccups_alone(values)):
         return None
     return slow_scan_share(len(set(slot_layout(values).before)), values["slow"])
 
@@ -246,22 +268,26 @@ def expected_scan_shards(values: Mapping[str, Any]) -> float:
     return math.fsum(scan_shards(layout, layout.before, low, values["span"]) for low in weights) / values["users"]
 
 
-@sharding.law(measure="hot_throughput", label="a shard can do 1 / service time")
+@sharding.law(measure="hot_throughput", label="1 / (service time × (1 + share of writes))")
 def capacity(values: Mapping[str, Any]) -> float | None:
-    """The most that one shard gets done, for a service time above 0."""
-    return 1 / values["service_time"] if values["service_time"] else None
+    """The most that one shard gets done, for a service time above 0 and no scans: a write is two requests."""
+    if not values["service_time"] or values["scan_share"]:
+        return None
+    return 1 / (values["service_time"] * (1 + values["write_share"]))
 
 
 @sharding.size
 def size(values: Mapping[str, Any]) -> dict[str, float]:
     """Requests of one or of many shards, the users written first and read last, and the copying."""
     requests = values["rate"] * values["length"]
+    single = requests * (1 - values["scan_share"])
+    writes = requests * values["write_share"]  # each reads first
     scans = requests * values["scan_share"] * 4 * values["shards"]
     moves = len(slot_layout(values).moves)
     waiting = values["clients"] * values["length"] / POLL * 4
     return {
-        "rate": 6 * requests * (1 - values["scan_share"]) + scans,
-        "users": 12.0 * values["users"],
+        "rate": 6 * (single + writes) + scans,
+        "users": 18.0 * values["users"],
         "slots": 30.0 * moves,
         "length": waiting if moves else 0.0,
     }

@@ -1,8 +1,9 @@
 """Who moves the slots of a sharded store: one at a time, each step safe to repeat, the plan on disk.
 
-The steps are those of a live migration (Das et al., Albatross, VLDB 2011, section 3): copy while the owner serves,
-seal, copy the rest, hand over. If the mover dies in between, it goes on where its disk says, and whatever it does twice
-changes nothing the second time. Taught in lab 17.
+Copy while the owner serves, seal, copy the rest, hand over. The steps are those of Das et al. (Albatross, VLDB 2011,
+section 3), which moves a cache over shared storage; here the shards share nothing, so the entries themselves move, and
+must be on the new owner's disk before the old one deletes them. If the mover dies in between, it goes on where its disk
+says, and whatever it does twice changes nothing the second time. Taught in lab 17.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Mover(Node):
 
     async def _work(self) -> None:
         plan = self._plan
+        await self.disk.sync()  # nothing may be sealed for a plan that a crash could take back
         while plan["next"] < len(plan["moves"]):
             await self._move(*plan["moves"][plan["next"]])
             plan["next"], plan["cursor"] = plan["next"] + 1, 0
@@ -82,6 +84,11 @@ class Mover(Node):
         self.note("moved", slot=slot)
 
     async def _copy(self, slot: int, source: Peer, target: Peer, epoch: int) -> None:
+        """Copy what the target has not been sent; ends with a page that is not full.
+
+        While the owner serves, a few writes may come after that page. Copying ahead does not wait for a page to be
+        empty, which under a steady load might never be: those writes are left for the copy after the seal.
+        """
         while True:
             after = self._plan["cursor"]
             entries, reached = await self._insist(lambda after=after: source.copy(slot, after, self.batch))

@@ -2,9 +2,11 @@
 
 Keys belong to slots, and slots to shards, as in Redis Cluster and in the fixed partitions of Dynamo (DeCandia et al.,
 SOSP 2007, section 6.2). A slot moves by copying ahead while its owner serves, sealing it there, copying what was
-written meanwhile, and handing it over: the steps of a live migration (Das et al., Albatross, VLDB 2011, section 3).
-What decides is never a clock and never the mover: a shard serves a slot only at the epoch at which its own disk says
-that it owns it. Who moves the slots is in `labkit.protocols.moving`. Taught in lab 17.
+written meanwhile, and handing it over. The steps are those of Das et al. (Albatross, VLDB 2011, section 3), which moves
+a cache over shared storage; here the shards share nothing, so the entries themselves move, and must be on the new
+owner's disk before the old one deletes them. What decides is never a clock and never the mover: a shard serves a slot
+only at the epoch at which its own disk says that it owns it, and a write is newer than what its client read before it.
+Who moves the slots is in `labkit.protocols.moving`. Taught in lab 17.
 """
 
 from __future__ import annotations
@@ -206,6 +208,7 @@ class Directory(Node):
         """Take note of a slot's new owner; one that is older than what is known changes nothing."""
         if epoch > self._routes[slot][1]:
             self._routes[slot] = (owner, epoch)
+            self.note("assigned", slot=slot, owner=owner, epoch=epoch)
         await self.disk.save("routes", self._routes)
 
 
@@ -213,7 +216,8 @@ class Directory(Node):
 class StoreClient(Node):
     """Finds the shard of a key by its own copy of the directory, which it renews whenever a shard says "elsewhere".
 
-    It tries for up to `patience` seconds, `call_timeout` a time, and waits `pause` before it tries again.
+    It tries for up to `patience` seconds, `call_timeout` a time, and waits `pause` before it tries again. A write is
+    two requests, since it reads first.
     """
 
     slots: Placement
@@ -224,15 +228,23 @@ class StoreClient(Node):
     _renewal: asyncio.Task | None = field(default=None, init=False)
 
     async def put(self, key: Any, value: Any) -> None:
-        """Write; raises `Refused` if no shard took it, `Unanswered` if one may have."""
-        slot, version = self.slots.shard_of(key), self.clock.hybrid.tick()
+        """Write; raises `Refused` if it was not even tried, `Unanswered` if it may have happened, or may yet."""
+        slot, until = self.slots.shard_of(key), self._now() + self.patience
+        # Newer than what is there, as in Attiya, Bar-Noy and Dolev 1995: by a slow clock alone it might be older.
+        seen, _ = await self._insist(slot, until, lambda owner, epoch: self.peer(owner).read(slot, epoch, key))
+        version = self.clock.hybrid.receive(seen)
         # Every attempt bears the same version, so that it does not matter how many of them arrive, and when.
-        await self._insist(slot, lambda owner, epoch: self.peer(owner).write(slot, epoch, key, value, version))
+        try:
+            await self._insist(
+                slot, until, lambda owner, epoch: self.peer(owner).write(slot, epoch, key, value, version)
+            )
+        except Refused as refusal:
+            raise Unanswered("a duplicate of the refused request may yet be carried out") from refusal
 
     async def get(self, key: Any) -> Any:
         """Read the newest value; None if there is none."""
-        slot = self.slots.shard_of(key)
-        return (await self._insist(slot, lambda owner, epoch: self.peer(owner).read(slot, epoch, key)))[1]
+        slot, until = self.slots.shard_of(key), self._now() + self.patience
+        return (await self._insist(slot, until, lambda owner, epoch: self.peer(owner).read(slot, epoch, key)))[1]
 
     async def scan(self, low: Any, high: Any) -> list[tuple[Any, Any]]:
         """All keys from `low` to `high`: one request to each shard that has a slot which may hold some."""
@@ -254,22 +266,17 @@ class StoreClient(Node):
             asked.setdefault(owner, {})[slot] = epoch
         return [self.peer(owner).scan(epochs, low, high) for owner, epochs in asked.items()]
 
-    async def _insist(self, slot: int, ask: Callable[[str, int], Call]) -> Any:
-        until, may_have_happened = self._now() + self.patience, False
+    async def _insist(self, slot: int, until: float, ask: Callable[[str, int], Call]) -> Any:
         while True:
             if self._routes:
-                call = ask(*self._routes[slot])
                 try:
-                    answer = await call
+                    answer = await ask(*self._routes[slot])
                     if answer != ELSEWHERE:
                         return answer
                 except Unanswered:
-                    may_have_happened = True
-                except Refused:
-                    if not may_have_happened:
-                        raise
+                    pass  # it may have happened: whoever asks must be ready for that
             if self._now() >= until:
-                raise (Unanswered if may_have_happened else Refused)(f"slot {slot} was not to be had in time")
+                raise Unanswered(f"slot {slot} was not to be had in time")
             await self._renew()
 
     async def _renew(self) -> None:

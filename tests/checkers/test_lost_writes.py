@@ -36,15 +36,16 @@ def histories(draw):
 
 
 def by_definition(writes, reads):
-    """Acknowledged writes with a later read, of which every later read returned what had ended before they began."""
+    """Acknowledged writes after which, and after all reads of them or of what is not older, some read began."""
     lost = []
-    for lone in writes:
-        later = [each for each in reads if lone.ok and each.invoked_us > lone.returned_us]
-        older = [
-            each.value is None or (writes[each.value].ok and writes[each.value].returned_us < lone.invoked_us)
-            for each in later
+    for lone in filter(lambda write: write.ok, writes):
+        newer = [
+            each.returned_us
+            for each in reads
+            if each.value is not None
+            and not (writes[each.value].ok and writes[each.value].returned_us < lone.invoked_us)
         ]
-        if later and all(older):
+        if any(each.invoked_us > max([lone.returned_us, *newer]) for each in reads):
             lost.append(lone)
     return lost
 
@@ -78,6 +79,16 @@ def test_a_write_that_is_never_seen_again_is_lost():
 
 def test_a_key_that_is_empty_again_has_lost_its_write():
     assert no_lost_writes([write("a", 0, 10), read(None, 20, 30)]).status == ILLEGAL
+
+
+def test_a_write_that_was_seen_and_then_vanished_is_lost():
+    verdict = no_lost_writes([write("a", 0, 10), read("a", 20, 30), read(None, 40, 50)])
+    assert verdict.status == ILLEGAL
+    assert [operation.value for operation in verdict.counterexample] == ["a", None]
+
+
+def test_a_read_that_overlaps_one_that_shows_the_write_may_come_before_it():
+    assert no_lost_writes([write("a", 0, 10), read("a", 20, 40), read(None, 30, 50)]).status == HOLDS
 
 
 def test_a_write_that_shows_later_was_not_lost():

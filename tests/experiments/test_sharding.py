@@ -15,9 +15,13 @@ from labkit.experiments.placement import (
     moved_by_modulo,
     ring_spread,
 )
-from labkit.experiments.sharding_measures import slow_scan_share
+from labkit.experiments.sharding import capacity, expected_slow_scans
+from labkit.experiments.sharding_measures import COMPLETE, is_load, slow_scan_share
 from labkit.faults import ENDS
-from labkit.results import HOLDS
+from labkit.lab import find
+from labkit.live.simulating import events
+from labkit.protocols.sharding import Shard
+from labkit.results import HOLDS, ILLEGAL, UNDECIDED
 
 KEYS = 20_000
 RESIZES = [(3, 4), (10, 11), (4, 3), (5, 8)]
@@ -100,6 +104,65 @@ def test_a_scan_is_as_slow_as_the_slowest_of_its_shards(shards, slow):
     law = slow_scan_share(shards, slow)
     assert found["scan_shards"] == shards
     assert abs(found["slow_scans"] - law) < 3 * sigma(law, 600)
+    assert expected_slow_scans(found.parameters) == law
+
+
+SCANS = {"placement": "rendezvous", "shards_after": 3, "scan_share": 1.0, "write_share": 0.0}
+
+
+@pytest.mark.parametrize(
+    "disturbance",
+    [
+        {"loss": 0.01}, {"duplication": 0.01}, {"chaos": True}, {"service_time": 0.001}, {"stragglers": 0.01},
+        {"slow_time": 0.01}, {"delay": 0.01}, {"sync_delay": 0.01}, {"timeout": 0.05}, {"placement": "range"},
+        {"shards_after": 4},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_law_of_slow_scans_is_silent_where_something_else_makes_them_slow(disturbance):
+    settings = find("sharding").settings
+    assert expected_slow_scans(settings(SCANS)) == 0.0
+    assert expected_slow_scans(settings({**SCANS, **disturbance})) is None
+
+
+def test_without_hiccups_no_scan_is_slow():
+    assert run("sharding", **SCANS, length=1.0, trace=False)["slow_scans"] == 0.0
+
+
+def scans_judged(**dials):
+    common = {"write_share": 0.3, "users": 60, "slots": 12, "length": 1.0, "move_at": 0.2, "trace": False}
+    result = run("sharding", **{**common, **dials})
+    return next(verdict for verdict in result.verdicts if verdict.property == COMPLETE)
+
+
+@pytest.mark.parametrize("dials", [{}, {"placement": "range"}, {"chaos": True, "loss": 0.02}], ids=str)
+def test_scans_find_all_users_while_keys_move(dials):
+    assert scans_judged(scan_share=0.5, seed=3, **dials).status == HOLDS
+
+
+def test_a_shard_whose_scans_drop_rows_is_found(monkeypatch):
+    async def without_the_last_row(self, epochs, low, high):
+        rows = await scan(self, epochs, low, high)
+        return rows[:-1] if isinstance(rows, list) and len(rows) > 8 else rows
+
+    scan = Shard.scan
+    monkeypatch.setattr(Shard, "scan", without_the_last_row)
+    verdict = scans_judged(scan_share=0.5, placement="range")
+    assert verdict.status == ILLEGAL and verdict.counterexample[0].value == 9
+
+
+def test_no_scans_are_no_success():
+    assert scans_judged(scan_share=1e-9).status == UNDECIDED
+    assert len(run("sharding", length=0.2, trace=False).verdicts) == 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_audit_begins_when_all_loads_are_over(seed):
+    operations = run("sharding", seed=seed, clients=3, users=30, loss=0.05, length=1.0, trace=False).operations
+    audit = min(each.invoked_us for each in operations if ".audit." in each.process)
+    load = [each for each in operations if is_load(each)]
+    assert max(each.invoked_us for each in load) < audit
+    assert max(each.returned_us for each in load) < audit
 
 
 def test_dean_and_barrosos_example():
@@ -118,13 +181,42 @@ def test_a_shard_does_no_more_than_its_service_time_allows_and_the_others_do_not
         "rate": 400.0,
         "length": 4.0,
     }
-    work = {"service_time": 0.006, "timeout": 2.0, "patience": 2.0, "write_share": 0.1}
+    work = {"service_time": 0.006, "timeout": 2.0, "patience": 2.0, "write_share": 0.0}
     calm = run("sharding", seed=7, trace=False, **common, **work)
     famous = run("sharding", seed=7, trace=False, skew=1.5, **common, **work)
     # Some 670 services, each exponential: the mean is known to within 1/√670.
     assert famous["hot_throughput"] == pytest.approx(1 / 0.006, rel=3 / math.sqrt(670))
     assert famous["hot_availability"] < 0.8 and famous["hot_p99"] > 3 * famous["other_p99"]
     assert calm["availability"] == 1.0
+
+
+@pytest.mark.parametrize("write_share", [0.0, 0.5, 1.0])
+def test_a_write_takes_as_much_work_as_two_reads(write_share):
+    dials = {"shards": 1, "shards_after": 1, "users": 10, "rate": 400.0, "write_share": write_share}
+    patient = {"queue": 100_000, "timeout": 10.0, "patience": 60.0}
+    found = run("sharding", **dials, **patient, service_time=0.006, trace=False)
+    # 800 services at least, each exponential: the mean is known to within 1/√800.
+    assert found["hot_throughput"] == pytest.approx(capacity(found.parameters), rel=3 / math.sqrt(800))
+
+
+def test_the_capacity_is_that_of_reads_and_writes_alone():
+    assert capacity(find("sharding").settings({})) is None
+    assert capacity(find("sharding").settings({"service_time": 0.01, "scan_share": 0.1})) is None
+
+
+@pytest.mark.parametrize(
+    "dials",
+    [
+        {},
+        {"write_share": 1.0, "clients": 8},
+        {"scan_share": 1.0, "write_share": 0.0, "shards": 16, "shards_after": 16},
+    ],
+    ids=str,
+)
+def test_expected_events_are_about_right(dials):
+    result = run("sharding", trace=False, **dials)
+    foreseen = sum(find("sharding").expected_events(result.parameters).values())
+    assert foreseen / 2 < events(result) < 2 * foreseen
 
 
 @pytest.mark.parametrize("placement", ["ring", "rendezvous", "jump", "modulo", "range"])

@@ -7,11 +7,13 @@ import asyncio
 import pytest
 
 from labkit import FaultPlan, run
-from labkit.clocks import Timestamp
+from labkit.clocks import ClockError, Timestamp
 from labkit.experiments.sharding import PLACEMENTS, SETTLES, STRIKES, VICTIMS
+from labkit.faults import After
+from labkit.lab import Lab
 from labkit.placement import Modulo
 from labkit.protocols.moving import Mover
-from labkit.protocols.sharding import ELSEWHERE, OWNED, SEALED, Directory, Shard
+from labkit.protocols.sharding import ELSEWHERE, OWNED, SEALED, Directory, Shard, StoreClient
 from labkit.results import HOLDS, ILLEGAL
 from tests.clusters import node, simulate_work
 
@@ -105,6 +107,58 @@ def test_a_planted_bug_is_found(kind, method, mutant, monkeypatch):
         if any(verdict.status == ILLEGAL for verdict in result.verdicts[:2]):
             return
     pytest.fail(f"{mutant.__name__} went unnoticed in {SEEDS_TO_CATCH} runs")
+
+
+async def order_by_its_own_clock(self, key, value):
+    slot, version = self.slots.shard_of(key), self.clock.hybrid.tick()
+    until = self._now() + self.patience
+    await self._insist(slot, until, lambda owner, epoch: self.peer(owner).write(slot, epoch, key, value, version))
+
+
+def statuses_with_a_slow_clock(monkeypatch, seeds):
+    def with_its_clock_behind(self, name, kind, **parameters):
+        error = ClockError(offset=-0.05) if name == "client-1" else ClockError()
+        return add(self, name, kind, clock=error, **parameters)
+
+    add = Lab.client
+    monkeypatch.setattr(Lab, "client", with_its_clock_behind)
+    common = {"users": 12, "slots": 12, "length": 0.6, "move_at": 0.2, "rate": 400.0, "trace": False}
+    return [verdict.status for seed in seeds for verdict in run("sharding", seed=seed, **common).verdicts]
+
+
+def test_a_client_whose_clock_is_behind_loses_no_write(monkeypatch):
+    assert set(statuses_with_a_slow_clock(monkeypatch, range(5))) == {HOLDS}
+
+
+def test_by_clocks_alone_it_would(monkeypatch):
+    monkeypatch.setattr(StoreClient, "put", order_by_its_own_clock)
+    assert ILLEGAL in statuses_with_a_slow_clock(monkeypatch, range(5))
+
+
+CROWDED = {
+    "users": 24, "slots": 12, "length": 0.6, "move_at": 0.3, "rate": 400.0, "service_time": 0.01, "queue": 2,
+    "duplication": 0.3, "trace": False,
+}  # fmt: skip
+
+
+def statuses_in_a_crowd(seeds):
+    return [verdict.status for seed in seeds for verdict in run("sharding", seed=seed, **CROWDED).verdicts[:2]]
+
+
+def test_a_write_that_was_refused_may_have_been_carried_out():
+    assert ILLEGAL not in statuses_in_a_crowd(range(10))
+
+
+async def believe_a_refusal(self, key, value):
+    slot, until = self.slots.shard_of(key), self._now() + self.patience
+    seen, _ = await self._insist(slot, until, lambda owner, epoch: self.peer(owner).read(slot, epoch, key))
+    version = self.clock.hybrid.receive(seen)
+    await self._insist(slot, until, lambda owner, epoch: self.peer(owner).write(slot, epoch, key, value, version))
+
+
+def test_whoever_takes_it_at_its_word_reads_what_nobody_wrote(monkeypatch):
+    monkeypatch.setattr(StoreClient, "put", believe_a_refusal)
+    assert ILLEGAL in statuses_in_a_crowd(range(10))
 
 
 SLOTS = Modulo(range(2))
@@ -241,6 +295,24 @@ def test_a_mover_that_is_at_work_refuses_another_resize():
     others = [node("mover", Mover), node("directory", Directory, owners=("a", "a"))]
     simulate_work(work, *shards, *others, sync_delay=0.01)
     assert outcomes == [True, (2, 2, 2), [("a", 3), ("a", 3)]]
+
+
+@pytest.mark.parametrize("copy_first", [True, False])
+def test_nothing_is_sealed_for_a_plan_that_a_crash_could_take_back(copy_first):
+    seen = []
+
+    async def work(self):
+        await refused(self.peer("mover").resize(1, ["b"], timeout=0.1))
+        await asyncio.sleep(2)
+        seen.extend([await self.peer("mover").progress(), await self.peer("directory").routes()])
+
+    lone = Modulo(range(1))
+    shards = [node(name, Shard, slots=lone, owns=owns) for name, owns in (("a", (0,)), ("b", ()))]
+    others = [node("mover", Mover, copy_first=copy_first), node("directory", Directory, owners=("a",))]
+    plan = FaultPlan().crash("mover", at=After(note="sealed", delay=0.01))
+    plan = plan.restart("mover", at=After(note="sealed", delay=0.02))
+    simulate_work(work, *shards, *others, faults=plan, sync_delay=0.03)
+    assert seen == [(1, 1, 1), [("b", 2)]]
 
 
 @pytest.mark.real
