@@ -108,7 +108,7 @@ def in_node():
         python, programs = wheels.make_python(layout), web.make_node_programs(layout)
 
     def answer(calls: list[tuple[str, str]], *, snapshot: bool = True) -> list[str]:
-        cores = min(os.cpu_count() or 1, len(calls))
+        cores = min(os.cpu_count() or 1, len(calls)) if snapshot else 1  # without it, to begin takes the longest
         with ThreadPoolExecutor(cores) as pool:
             shares = list(pool.map(lambda core: in_one_process(calls[core::cores], snapshot), range(cores)))
         return [shares[place % cores][place // cores] for place in range(len(calls))]
