@@ -7,6 +7,7 @@ it: ``ok`` means all, ``fail`` none, ``unknown`` either. What readers saw meanwh
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from labkit.calls import FAIL
 from labkit.history import Operation
@@ -14,6 +15,7 @@ from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
 from labkit.wording import count
 
 PROPERTY = "all or nothing"
+AS_ASKED = "every booking took what was asked for"
 ENDING = "every transaction ends"
 READERS = "no reader saw a booking that was undone"
 
@@ -54,6 +56,26 @@ def _broken(operation: Operation, effects: Effects) -> str:
     return ""
 
 
+def as_asked(
+    transactions: Iterable[Operation], asked: Mapping[str, Mapping[str, Any]], took: Mapping[str, Mapping[str, Any]]
+) -> Verdict:
+    """OK if each transaction took at each service, wherever it is in effect, what it asked for; else one that did not.
+
+    `asked` says it by transaction and service, `took` by service and transaction; equal is what compares equal. A
+    transaction that nobody asked for is for `all_or_nothing` to find.
+    """
+    known = {operation.value: operation for operation in transactions if operation.value in asked}
+    parts = [(service, name) for service, found in took.items() for name in found if name in known]
+    if not parts:
+        return Verdict(AS_ASKED, UNDECIDED, "nothing that was asked for is in effect")
+    wrong = [(service, name) for service, name in parts if took[service][name] != asked[name].get(service)]
+    if not wrong:
+        return Verdict(AS_ASKED, HOLDS, count(len(parts), "part"))
+    service, name = wrong[0]
+    story = f"{name} asked {service} for {asked[name].get(service)}, which took {took[service][name]}"
+    return Verdict(AS_ASKED, ILLEGAL, f"{len(wrong)} of {len(parts)} parts: {story}", (known[name],))
+
+
 def all_ended(audits: Sequence[Operation]) -> Verdict:
     """OK if the audit, which waits until nothing is under way for a limited time, found every service at rest."""
     if not audits:
@@ -79,15 +101,18 @@ def undone_reads(reads: Iterable[Operation], effects: Collection[str]) -> Iterat
 
 
 def nothing_undone_was_seen(
-    transactions: Iterable[Operation], reads: Iterable[Operation], effects: Collection[str]
+    transactions: Iterable[Operation], reads: Iterable[Operation], effects: Collection[str] | None
 ) -> Verdict:
     """OK if no read showed a transaction that was undone later; else one that did, with that transaction's operation.
 
-    Berenson et al., A critique of ANSI SQL isolation levels, SIGMOD 1995: the anomaly A1, dirty read.
+    `effects` are those in effect at the service read; None if no audit has found out. Berenson et al., A critique of
+    ANSI SQL isolation levels, SIGMOD 1995: the anomaly A1, dirty read.
     """
     answered = [read for read in reads if read.ok]
     if not answered:
         return Verdict(READERS, UNDECIDED, "the history has no successful read")
+    if effects is None:
+        return Verdict(READERS, UNDECIDED, "no audit of what is in effect")
     found = list(undone_reads(answered, effects))
     if not found:
         return Verdict(READERS, HOLDS, count(len(answered), "read"))

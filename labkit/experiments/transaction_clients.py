@@ -13,7 +13,7 @@ from labkit.protocols.stock import Part, Stocktaking
 from labkit.protocols.two_phase_commit import STALE
 from labkit.workload import open_loop
 
-PRICE = 100
+PAYMENT, PRICE = "payment", 100
 PAUSE = 0.1
 
 
@@ -21,8 +21,9 @@ PAUSE = 0.1
 class Customer(Node):
     """Books some of each service, `count` times, as a Poisson process; what it wants depends on its seed alone.
 
-    A request is sent again every `resend` seconds, until it has been answered or `patience` has run out. A share
-    `declined` of the bookings is paid for with a card that the payment service refuses.
+    `services` are in the order of a saga's steps. A request is sent again every `resend` seconds, until it has been
+    answered or `patience` has run out. A share `declined` of the bookings is paid for with a card that the payment
+    service refuses.
     """
 
     entry: str
@@ -51,32 +52,37 @@ class Customer(Node):
             await self._submit(request, parts)
 
     def _wishes(self) -> tuple[Part, ...]:
-        *others, payment = self.services
-        wanted = [Part(service, f"{service}-{self.random.randrange(self.choices) + 1}", 1) for service in others]
+        others = [service for service in self.services if service != PAYMENT]
+        wanted = {name: Part(name, f"{name}-{self.random.randrange(self.choices) + 1}", 1) for name in others}
         account = f"account-{self.random.randrange(self.accounts) + 1}"
-        return (*wanted, Part(payment, account, PRICE, self.random.random() >= self.declined))
+        wanted[PAYMENT] = Part(PAYMENT, account, PRICE, self.random.random() >= self.declined)
+        return tuple(wanted[service] for service in self.services)
 
     async def _submit(self, request: str, parts: tuple[Part, ...]) -> None:
         entry, end = self.peer(self.entry), self.clock.now() + self.patience
+        is_open = False  # whether a copy that was sent may still be carried out, or have been
         while True:
-            epoch = await self._current_epoch(entry, end)
+            epoch = await self._current_epoch(entry, end, is_open)
             try:
                 await entry.book(request, epoch, parts, timeout=self.resend)
                 return
             except CallError as error:
-                is_stale = STALE in str(error)  # aborted for certain, so it may be tried anew
+                is_stale = STALE in str(error)  # every copy so far is aborted for certain, so it may be tried anew
+                is_open = not is_stale
                 if self.clock.now() >= end or (isinstance(error, Refused) and not is_stale):
                     raise
                 if is_stale and self._epoch == epoch:
                     self._epoch = None
 
-    async def _current_epoch(self, entry: Peer, end: float) -> int:
+    async def _current_epoch(self, entry: Peer, end: float, is_open: bool) -> int:
         while self._epoch is None:
             try:
-                self._epoch = await entry.epoch(timeout=self.resend)
+                epoch = await entry.epoch(timeout=self.resend)
+                # Another booking may have heard of a newer one: what is stale by an older one may have been done.
+                self._epoch = max(epoch, self._epoch or 0)
             except Unanswered:
                 if self.clock.now() >= end:
-                    raise Refused("nothing was sent: nobody told the epoch") from None
+                    raise (Unanswered if is_open else Refused)("nobody told the epoch") from None
         return self._epoch
 
 

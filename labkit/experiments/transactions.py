@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from labkit.chaos import chaos as chaos_plan
-from labkit.checkers.atomicity import all_ended, all_or_nothing, nothing_undone_was_seen, undone_reads
-from labkit.checkers.conservation import Stock, conserved, not_oversold
 from labkit.dials import Choice, Dial, Switch
-from labkit.experiments.transaction_clients import PRICE, Auditor, Customer, Reader
+from labkit.experiments.transaction_clients import PAYMENT, PRICE, Auditor, Customer, Reader
+from labkit.experiments.transaction_measures import (
+    CHOREOGRAPHED,
+    ORCHESTRATED,
+    PROTOCOLS,
+    TWO_PHASE,
+    steps,
+    transaction_measures,
+    transaction_verdicts,
+)
 from labkit.faults import After, FaultPlan
-from labkit.history import Note, Operation
 from labkit.lab import Lab, experiment, require
 from labkit.latency import Constant, Exponential
 from labkit.network import Link, Network
 from labkit.protocols.sagas import ChoreographedService, Orchestrator, SagaService
 from labkit.protocols.stock import StockService
 from labkit.protocols.two_phase_commit import Coordinator, Participant
-from labkit.results import Measure, Result, Verdict, percentile, share
+from labkit.results import Measure, Result, Verdict
 
-TWO_PHASE, ORCHESTRATED, CHOREOGRAPHED = "two-phase commit", "orchestrated saga", "choreographed saga"
-PROTOCOLS = (TWO_PHASE, ORCHESTRATED, CHOREOGRAPHED)
-SERVICES = ("flight", "hotel", "car", "insurance")
-PAYMENT = "payment"
 CRASHES = ("none", "coordinator", "payment")
-BETWEEN_SERVICES = (
-    "prepare", "commit", "abort", "outcome", "do_step", "compensate", "proceed", "completed", "refused", "undo",
-)  # fmt: skip
+IN_THE_MIDDLE = "what is killed in the middle of the first booking; coordinator: in a choreography its first service"
 
 
 @experiment(title="Transactions", guide="Distributed transactions: two-phase commit and saga")
@@ -51,7 +50,7 @@ def transactions(
     sync_delay: float = Dial(0.002, 0.0, 1.0, "s", "what a forced write takes in simulation"),
     loss: float = Dial(0.0, 0.0, 0.5, "", "probability that a message is lost"),
     duplication: float = Dial(0.0, 0.0, 0.5, "", "probability that a message arrives twice"),
-    crash: str = Choice("none", CRASHES, "what is killed in the middle of the first booking"),
+    crash: str = Choice("none", CRASHES, IN_THE_MIDDLE),
     downtime: float = Dial(1.0, 0.0, 600.0, "s", "how long it stays down"),
     chaos: int = Dial(0, 0, 20, help="crashes, pauses and partitions at random instants, all over when bookings end"),
     deliberation: float = Dial(0.0, 0.0, 10.0, "s", "what the coordinator thinks between last vote and decision"),
@@ -61,9 +60,11 @@ def transactions(
     patience: float = Dial(10.0, 0.1, 600.0, "s", "how long a customer waits for an answer"),
     locking: str = Choice("wait-die", ("wait-die", "timeout"), "what two-phase commit does about deadlock"),
     restarts: int = Dial(10, 0, 100, help="how often a transaction that loses over a lock begins anew"),
+    payment_first: bool = Switch(False, "let the payment be the first step of a saga"),
     compensation_failure: float = Dial(0.0, 0.0, 0.95, "", "probability that an attempt to compensate fails"),
     settle: float = Dial(20.0, 0.1, 600.0, "s", "within what time all must be at rest, once faults and bookings end"),
     force_prepare: bool = Switch(True, "force the participants' prepare record before they vote"),
+    force_commit: bool = Switch(True, "force the participants' commit before they acknowledge it"),
     wait_in_doubt: bool = Switch(True, "keep a participant that has voted bound by its vote until it knows"),
     force_decision: bool = Switch(True, "force the coordinator's decision before it is told"),
     hold_locks: bool = Switch(True, "hold locks from before the vote until the outcome"),
@@ -76,7 +77,7 @@ def transactions(
     require(not (chaos and crash != "none"), "crash", crash, "none, if chaos is to choose what crashes")
     require(not chaos or lasts >= 0.1, "chaos", chaos, f"0 where the bookings take {lasts:g} s: it needs 0.1 s or more")
     require(resend > round_trip, "resend", resend, f"above {round_trip:g} s: two delays and a forced write")
-    names = [*SERVICES[: services - 1], PAYMENT]
+    names = steps(services, payment_first and protocol != TWO_PHASE)
     stock = {name: _stock(name, flights, seats, accounts, funds) for name in names}
     times = {"give_up": give_up, "resend": resend}
     undoing = times | {"retry_compensations": retry_compensations}
@@ -87,7 +88,7 @@ def transactions(
     }
     vote = {
         "locking": locking, "lock_patience": give_up / 2, "ask_after": ask_after, "force_prepare": force_prepare,
-        "wait_in_doubt": wait_in_doubt, "hold_locks": hold_locks,
+        "force_commit": force_commit, "wait_in_doubt": wait_in_doubt, "hold_locks": hold_locks,
     }  # fmt: skip
     decision = {"restarts": restarts, "deliberation": deliberation, "force_decision": force_decision}
     leaders = [] if protocol == CHOREOGRAPHED else ["coordinator"]
@@ -105,7 +106,7 @@ def transactions(
     }  # fmt: skip
     people = _add_customers(lab, customers, bookings, wishes)
     if reads:
-        looking = {"service": names[0], "choices": flights, "count": reads, "rate": reads / lasts}
+        looking = {"service": "flight", "choices": flights, "count": reads, "rate": reads / lasts}
         lab.client("reader", Reader, patience=patience, **looking)
     rest = {"earliest": lasts, "settle": settle, "timeout": 0.1 + 10 * delay + 2 * sync_delay}
     lab.client("auditor", Auditor, customers=people, leaders=leaders, services=names, **rest)
@@ -142,119 +143,22 @@ def _faults(crash: str, downtime: float, nodes: list[str], is_two_phase: bool) -
     # In the middle of the first booking: all votes are in, or the first step is done, and nothing has been decided.
     note, witness, victim = "all have voted yes" if is_two_phase else "halfway", nodes[0], nodes[0]
     if crash == PAYMENT:
-        note, witness, victim = "votes yes" if is_two_phase else "step done", "flight", PAYMENT
+        first = "flight" if is_two_phase else next(name for name in nodes if name != "coordinator")
+        note, witness, victim = "votes yes" if is_two_phase else "step done", first, PAYMENT
     plan = FaultPlan().crash(victim, at=After(note=note, node=witness))
     return plan.restart(victim, at=After(note=note, node=witness, delay=downtime))
 
 
 @transactions.measure
 def measures(result: Result) -> Iterator[Measure]:
-    """What became of the bookings and how fast; what waiting, undoing, forcing and sending it took."""
-    books, reads = _called(result, "book"), _called(result, "look")
-    made = [operation for operation in books if operation.ok]
-    span = max((operation.returned_us or 0 for operation in books), default=0) / 1e6
-    yield Measure("booked", share(len(made), len(books)), "", "share of the bookings that succeeded")
-    yield Measure("throughput", len(made) / span if span else math.nan, "1/s", "successful bookings a second")
-    latencies = sorted(operation.latency for operation in made)
-    yield Measure("book_p50", percentile(latencies, 0.5), "s", "half of the successful bookings took at most this")
-    yield Measure("book_p99", percentile(latencies, 0.99), "s", "99% of the successful bookings took at most this")
-    refused = [operation for operation in books if operation.outcome == "fail"]
-    business = sum("declined" in operation.error or "not enough" in operation.error for operation in refused)
-    yield Measure("aborted", share(len(refused) - business, len(books)), "", "share ended by locks, faults or silence")
-    unknown = len(books) - len(made) - len(refused)
-    yield Measure("unknown", share(unknown, len(books)), "", "share of the bookings whose customer was never told")
-    yield from _waiting(result)
-    undone = [note for note in result.notes if note.label == "compensated"]
-    yield Measure("compensations", share(len(undone), len(books)), "", "steps undone for each booking")
-    seen = list(undone_reads(reads, _effects(result).get("flight", ())))
-    yield Measure(
-        "undone_reads",
-        share(len(seen), sum(read.ok for read in reads)),
-        "",
-        "share of looks that showed a seat taken whose booking was undone",
-    )
-    yield Measure("look_p99", percentile(result.latencies("look"), 0.99), "s", "99% of the looks took at most this")
-    forced = sum(note.label.endswith(" forced") for note in result.notes)
-    yield Measure("forced_writes", share(forced, len(books)), "", "forced writes for each booking")
-    sent = sum(message.method in BETWEEN_SERVICES for message in result.messages) if result.messages else math.nan
-    yield Measure("messages", sent / len(books), "", "messages between services for each booking (traced runs)")
-
-
-def _waiting(result: Result) -> Iterator[Measure]:
-    doubts = in_doubt(result.notes, result.recording.duration_us)
-    longest = max((end - begin for begin, end in doubts), default=0)
-    yield Measure("in_doubt_max", longest / 1e6, "s", "the longest that a participant had to keep locks, not knowing")
-    some = _covered(doubts)
-    yield Measure("in_doubt_share", share(some, result.recording.duration_us), "", "share of the time with some of it")
-    held_us = [note.details["_held_us"] for note in result.notes if note.label == "unlocked"]
-    mean = share(sum(held_us), len(held_us)) / 1e6
-    yield Measure("lock_mean", mean, "s", "how long a lock was held, on average")
-    yield Measure("lock_p99", percentile(held_us, 0.99) / 1e6, "s", "99% of the locks were held at most this long")
-    settled = [note.details["_after_us"] / 1e6 for note in result.notes if note.label == "settled"]
-    yield Measure(
-        "settled_after",
-        max(settled, default=math.nan),
-        "s",
-        "from the last booking, or fault, until nothing was under way",
-    )
+    """See `labkit.experiments.transaction_measures`."""
+    yield from transaction_measures(result)
 
 
 @transactions.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
-    """All or nothing, nothing made or lost, nothing oversold, everything ended; and what nobody may have seen."""
-    books, stocks, effects = _called(result, "book"), _stocks(result), _effects(result)
-    yield all_or_nothing(books, effects)
-    yield conserved(stocks, books)
-    yield not_oversold(stocks, books)
-    yield all_ended(_called(result, "audit"))
-    if result.parameters["protocol"] == TWO_PHASE and result.parameters["reads"]:
-        # A saga promises no such thing: there it is a measure.
-        yield nothing_undone_was_seen(books, _called(result, "look"), effects.get("flight", ()))
-
-
-def in_doubt(notes: list[Note], end_us: int) -> list[tuple[int, int]]:
-    """When some participant had voted and did not know the outcome: (begin, end) for each, in microseconds."""
-    waiting: dict[tuple[str, Any], int] = {}
-    found = []
-    for note in notes:
-        if note.label == "votes yes":
-            waiting[note.node, note.details["_transaction"]] = note.at_us
-        elif note.label == "learned":
-            waiting.pop((note.node, note.details["_transaction"]), None)
-            found.append((note.at_us - note.details["_doubt_us"], note.at_us))
-    return found + [(begin, end_us) for begin in waiting.values()]
-
-
-def _covered(stretches: list[tuple[int, int]]) -> int:
-    covered, reached = 0, -1
-    for begin, end in sorted(stretches):
-        covered += max(end - max(begin, reached), 0)
-        reached = max(reached, end)
-    return covered
-
-
-def _called(result: Result, function: str) -> list[Operation]:
-    return [operation for operation in result.operations if operation.function == function]
-
-
-def _effects(result: Result) -> dict[str, frozenset[str]]:
-    audits = _called(result, "audit")
-    if not all(audit.ok for audit in audits):
-        return {}
-    return {audit.key: frozenset(name for name, _ in audit.value.booked) for audit in audits}
-
-
-def _stocks(result: Result) -> list[Stock]:
-    values, found = result.parameters, []
-    for audit in _called(result, "audit"):
-        if not audit.ok:
-            continue
-        initial = values["funds"] if audit.key == PAYMENT else values["seats"]
-        took: dict[str, dict[str, int]] = {}
-        for name, part in audit.value.booked:
-            took.setdefault(part.key, {})[name] = part.amount
-        found += [Stock(audit.key, key, initial, left, took.get(key, {})) for key, left in audit.value.left]
-    return found
+    """See `labkit.experiments.transaction_measures`."""
+    yield from transaction_verdicts(result)
 
 
 def is_faultless(values: Mapping[str, Any]) -> bool:
@@ -267,7 +171,8 @@ def is_faultless(values: Mapping[str, Any]) -> bool:
 def expected_messages(values: Mapping[str, Any]) -> float | None:
     """Prepare, vote, decision and acknowledgement of each of n participants; of a saga a step and its answer.
 
-    Bernstein, Hadzilacos and Goodman 1987, section 7.4; a choreography has n events, the last back to the first.
+    Mohan, Lindsay and Obermarck 1986, section 3 (Bernstein, Hadzilacos and Goodman 1987, section 7.4, count 3n, without
+    acknowledgements); a choreography has n events and their answers, the last event back to the first service.
     """
     if not is_faultless(values):
         return None
@@ -311,7 +216,7 @@ def expected_latency(values: Mapping[str, Any]) -> float | None:
 
 @transactions.law(measure="in_doubt_max", label="the coordinator's downtime")
 def expected_doubt(values: Mapping[str, Any]) -> float | None:
-    """At least as long as the coordinator is down: it alone knows the outcome. What comes on top is asking for it."""
+    """At least as long as the coordinator is down: it had not decided, so nobody who is up knows; then they ask it."""
     blocks = values["protocol"] == TWO_PHASE and values["crash"] == "coordinator"
     return values["downtime"] if blocks and not values["chaos"] else None
 
@@ -344,6 +249,7 @@ DUPLICATED = {"duplication": 0.1, "bookings": 25, "declined": 0.5}
 transactions.ablation(
     "no prepare record is forced", without={"force_prepare": False}, breaks="all or nothing", **FAULTY
 )
+transactions.ablation("no commit is forced", without={"force_commit": False}, breaks="all or nothing", **FAULTY)
 transactions.ablation(
     "a participant forgets its vote", without={"wait_in_doubt": False}, breaks="all or nothing", **FAULTY
 )

@@ -1,9 +1,11 @@
 """Sagas: a booking as a sequence of local transactions, each of which a compensation can undo later.
 
-Garcia-Molina and Salem, Sagas, SIGMOD 1987: if a step fails, the steps before it are compensated, last first
-(section 2); a log of the saga makes that survive a crash, and a compensation must be tried until it succeeds
-(sections 4 and 6). Every step and compensation here is idempotent by the request that it belongs to, since any message
-may come twice, late, or after its own compensation. Taught in lab 20.
+Garcia-Molina and Salem, Sagas, SIGMOD 1987: either all steps are done, or some of them and their compensations
+(section 1); a log of the saga makes that survive a crash (section 4). If a step fails, the steps before it are
+compensated, all at once: they are at different services and do not need each other (the paper compensates last first).
+A compensation that was busy or down is tried again until it succeeds; one that is wrong somebody must repair
+(section 6). Every step and compensation here is idempotent by the request that it belongs to, since any message may
+come twice, late, or after its own compensation. Taught in lab 20.
 """
 
 from __future__ import annotations
@@ -118,7 +120,7 @@ class SagaService(StockService):
 
 @dataclass(eq=False, kw_only=True)
 class Orchestrator(Node):
-    """Does a saga's steps one after the other, and if one is refused or not answered, compensates.
+    """Does a saga's steps one after the other; if one is refused or not answered, compensates those begun, all at once.
 
     A step is sent again every `resend` seconds, and given up after `give_up`; a compensation never is, unless
     `retry_compensations`, a safeguard, is false.
@@ -167,7 +169,7 @@ class Orchestrator(Node):
             if refusal:
                 # A step that was refused has done nothing; one that was not answered may have, and after a crash any.
                 begun = parts[: number + 1] if refusal.startswith(NO_ANSWER) else parts[:number]
-                ended = Saga(parts, CANCELLED, refusal, (begun if is_new else parts)[::-1])
+                ended = Saga(parts, CANCELLED, refusal, begun if is_new else parts)
                 break
             if number == 0:
                 self.note("halfway", _transaction=request)
@@ -193,7 +195,7 @@ class Orchestrator(Node):
             self.spawn(self._compensate(request, part))
 
     async def _compensate(self, request: str, part: Part) -> None:
-        # Last step first; but none waits for another, since a service that is down would hold up all the others.
+        # None waits for another, since a service that is down would hold up all the others.
         while True:
             try:
                 await self.peer(part.service).compensate(request, part, timeout=self.resend)
@@ -314,7 +316,7 @@ class ChoreographedService(SagaService):
         self._ending.add(request)
         ended = Saga(self._sagas[request].parts, state, why)
         self.disk.write(("saga", request), ended)
-        for part in undo[::-1]:
+        for part in undo:
             self._put(part.service, Event("undo", request, ended.parts))
         await self.force(state, request)
         self._sagas[request] = ended

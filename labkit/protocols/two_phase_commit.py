@@ -92,10 +92,13 @@ class Coordinator(Node):
             raise Refused(self._aborted[request])
 
     async def outcome(self, transaction: Transaction) -> str:
-        """What a participant in doubt asks: commit, abort, or an empty string while it is not decided."""
+        """What a participant in doubt asks: commit, abort, or an empty string while it is not decided.
+
+        Also abort once all have acknowledged their commits: from then on a coordinator may have forgotten it.
+        """
         request = transaction[0]
         decision = self._committed.get(request)
-        if decision is not None and decision.transaction == transaction:
+        if decision is not None and decision.transaction == transaction and decision.unacknowledged:
             return COMMIT
         return "" if self._attempts.get(request) == transaction else ABORT
 
@@ -190,14 +193,15 @@ class Coordinator(Node):
 class Participant(StockService):
     """Votes, and is bound by its vote until it learns the outcome; in doubt for `ask_after` seconds, it asks.
 
-    `locking` and `lock_patience` are its lock table's. `force_prepare`, `wait_in_doubt` and `hold_locks` are
-    safeguards: never false but to show what they are for.
+    `locking` and `lock_patience` are its lock table's. `force_prepare`, `force_commit`, `wait_in_doubt` and
+    `hold_locks` are safeguards: never false but to show what they are for.
     """
 
     locking: str = "wait-die"
     lock_patience: float = 0.5
     ask_after: float = 0.5
     force_prepare: bool = True
+    force_commit: bool = True
     wait_in_doubt: bool = True
     hold_locks: bool = True
 
@@ -233,23 +237,25 @@ class Participant(StockService):
         """Take the part, for good; the answer is the acknowledgement, and comes once that is durable."""
         record = self._prepared.pop(transaction, None)
         if record is None:
-            await self.disk.sync()  # a copy; its original may still be on its way to the disk
+            if self.force_commit:
+                await self.disk.sync()  # a copy; its original may still be on its way to the disk
             return
         self._learned(transaction, record, COMMIT)
         self.take(transaction[0], record.part)
         self.disk.write(("prepared", transaction), None)
-        await self.force("commit", transaction)
+        if self.force_commit:  # once all have acknowledged, the coordinator may forget what it decided
+            await self.force("commit", transaction)
         self._unlock(transaction, record)
 
     async def abort(self, transaction: Transaction) -> None:
         """Forget it. Nothing is forced: who forgets that it has forgotten will ask, and learn the same."""
+        self._withdrawn.add(transaction)  # a prepare of it may still be on its way, and would lock what nobody wants
         record = self._prepared.pop(transaction, None)
         if record is not None:
             self._learned(transaction, record, ABORT)
             self.disk.write(("prepared", transaction), None)
             self._unlock(transaction, record)
             return
-        self._withdrawn.add(transaction)  # its prepare may still be on its way, and would lock what nobody wants
         if transaction in self._voting:
             _, key = self._voting[transaction]
             if self.locks.holder(key) != transaction:  # if it has the lock already, it lets go when it sees this
@@ -297,7 +303,7 @@ class Participant(StockService):
         return ""
 
     async def _resolve(self, transaction: Transaction, patience: float) -> None:
-        """After `patience` seconds ask the coordinator, again and again: only it can tell, and it may be down."""
+        """After `patience` seconds ask for the outcome until it is told; here only the coordinator is asked."""
         await asyncio.sleep(patience)
         while (record := self._prepared.get(transaction)) is not None:
             outcome = "" if self.wait_in_doubt else ABORT

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.checkers.atomicity import all_ended, all_or_nothing, nothing_undone_was_seen, undone_reads
+from labkit.checkers.atomicity import all_ended, all_or_nothing, as_asked, nothing_undone_was_seen, undone_reads
 from labkit.history import Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED
 
@@ -82,6 +82,8 @@ def test_nothing_to_judge_is_no_success():
     assert all_or_nothing([book("b0", "ok")], {}).status == UNDECIDED
     assert all_ended([]).status == UNDECIDED
     assert nothing_undone_was_seen([], [], ()).status == UNDECIDED
+    assert as_asked([book("b0", "ok")], {"b0": {"flight": 1}}, {"flight": {}}).status == UNDECIDED
+    assert as_asked([book("b0", "ok")], {"b0": {"flight": 1}}, {}).status == UNDECIDED
 
 
 def test_an_audit_that_found_no_rest_is_illegal():
@@ -104,3 +106,34 @@ def test_a_read_of_what_was_undone_is_found_with_its_booking():
     assert verdict.status == ILLEGAL
     assert verdict.counterexample == (books[1], dirty)
     assert list(undone_reads([clean, dirty, look(("b1",), "unknown")], {"b0"})) == [(dirty, "b1")]
+
+
+def test_without_an_audit_nobody_knows_what_was_undone():
+    verdict = nothing_undone_was_seen([book("b0", "ok")], [look(("b0",))], None)
+    assert (verdict.status, verdict.explanation) == (UNDECIDED, "no audit of what is in effect")
+
+
+@st.composite
+def takings(draw):
+    """What bookings asked for, and what each service took for which of them."""
+    names = [f"b{number}" for number in range(draw(st.integers(1, 5)))]
+    asked = {name: {service: draw(st.integers(1, 3)) for service in SERVICES} for name in names}
+    some = st.dictionaries(st.sampled_from([*names, "ghost"]), st.integers(1, 3))
+    return asked, {service: draw(some) for service in SERVICES}
+
+
+@given(takings())
+def test_what_was_taken_is_compared_with_what_was_asked_part_by_part(run):
+    asked, took = run
+    checked = wrong = 0
+    for service, found in took.items():
+        for name, amount in found.items():
+            checked += name in asked
+            wrong += name in asked and amount != asked[name][service]
+    verdict = as_asked([book(name, "ok") for name in asked], asked, took)
+    assert verdict.status == (ILLEGAL if wrong else HOLDS if checked else UNDECIDED)
+    if wrong:
+        assert verdict.explanation.startswith(f"{wrong} of {checked} parts: ")
+        (story,) = verdict.counterexample
+        assert any(took[service].get(story.value, asked[story.value][service]) != asked[story.value][service]
+                   for service in SERVICES)  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from labkit import CallError, Constant, FaultPlan, Link, Network, Node, Refused
 from labkit.faults import After
 from labkit.protocols.stock import Part
@@ -63,7 +65,7 @@ def endings(recording):
 
 
 def test_all_have_prepared_before_anybody_commits():
-    """Bernstein, Hadzilacos and Goodman, AC5 and the protocol of 7.4: a commit needs a yes from every participant."""
+    """Bernstein, Hadzilacos and Goodman, AC3 and the protocol of 7.4: a commit needs a yes from every participant."""
     recording = play()
     votes, (decided,) = noted(recording, "votes yes"), noted(recording, "decided")
     assert {note.node for note in votes} == {"flight", "payment"}
@@ -186,6 +188,60 @@ def test_an_abort_that_overtakes_its_prepare_leaves_no_lock_behind():
         client("customer", Direct), node("flight", Participant, stock={"seat": 1}), network=NETWORK, drain=5.0
     )
     assert len(noted(recording, "refused")) == 1
+
+
+def test_a_copy_of_a_prepare_that_comes_after_its_abort_is_refused():
+    class Direct(Node):
+        async def run(self):
+            flight, transaction = self.peer("flight"), ("r1", 1, 0)
+            await flight.prepare(transaction, (1, "r1"), "customer", PARTS[0])
+            await flight.abort(transaction)
+            with pytest.raises(Refused, match="withdrawn"):
+                await flight.prepare(transaction, (1, "r1"), "customer", PARTS[0])
+            assert await flight.look("seat", timeout=0.1) == ()
+            self.note("looked")
+
+        async def outcome(self, transaction):
+            raise AssertionError("nobody should be in doubt")
+
+    recording = simulate(
+        client("customer", Direct), node("flight", Participant, stock={"seat": 1}), network=NETWORK, drain=5.0
+    )
+    assert noted(recording, "looked")
+
+
+class AsksAfterwards(Books):
+    """Asks the coordinator for an outcome when all have acknowledged theirs."""
+
+    async def work(self):
+        await self.book("r1")
+        await asyncio.sleep(1.0)
+        self.note("told", outcome=await self.peer("coordinator").outcome(("r1", 1, 0)))
+
+
+def test_once_all_have_acknowledged_the_coordinator_may_have_forgotten_and_presumes_an_abort():
+    """Mohan, Lindsay and Obermarck, section 3: so a participant forces its commit before it acknowledges."""
+    recording = play(AsksAfterwards)
+    assert noted(recording, "told")[0].details["outcome"] == "abort"
+    forced = {note.node: note.at_us for note in noted(recording, "commit forced")}
+    heard = {m.source: m.sent_us for m in recording.messages if m.method == "commit" and m.is_reply}
+    assert set(forced) == {"flight", "payment"}
+    assert all(forced[name] <= heard[name] for name in forced)
+
+
+@pytest.mark.parametrize(("safeguard", "stock"), [(True, [1, 150]), (False, [1, 250])])
+def test_an_acknowledged_commit_survives_a_crash_only_if_it_was_forced(safeguard, stock):
+    # Half a second after the payment has learned of the commit, every acknowledgement is in.
+    after = After(note="learned", node="payment", delay=0.5)
+    plan = FaultPlan().crash("payment", at=after)
+    plan = plan.restart("payment", at=After(note="learned", node="payment", delay=1.0))
+
+    class Forgetful(Participant):
+        async def start(self):
+            self.force_commit = safeguard or self.name == "flight"
+            await super().start()
+
+    assert left(play(participant=Forgetful, faults=plan)) == stock
 
 
 def test_two_that_want_the_last_seat_do_not_both_get_it():
