@@ -2,7 +2,8 @@
 
 Reconstructed from the trace, so that every experiment has it whatever its nodes know of clocks: a node's events in the
 order of their times, and each arrival after its sending (Lamport 1978). What happens at one node in one microsecond is
-taken in the order in which a node works: arrivals, ends of operations, beginnings, notes, sendings.
+taken in the order in which a node works: arrivals, ends of operations, beginnings, notes, sendings; unless an arrival
+or an end would then come before what it follows from.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from labkit.causality import Vector, vector
@@ -82,17 +84,10 @@ def _folded(listed: list[tuple[int, int, str, str, Any]]) -> list[CausalEvent]:
 
 
 def _stamped(events: list[CausalEvent]) -> Iterator[CausalEvent]:
-    """Set the clocks. An arrival waits for its sending, which a delay of nothing may put into the same microsecond."""
+    """Set the clocks."""
     clocks: dict[str, dict[str, int]] = {}
     sent: dict[int, dict[str, int]] = {}
-    waiting: dict[int, tuple[int, CausalEvent]] = {}
-    ready = list(enumerate(events))
-    heapq.heapify(ready)  # sorted already
-    while ready:
-        place, event = heapq.heappop(ready)
-        if event.kind == ARRIVE and id(event.subject) not in sent:
-            waiting[id(event.subject)] = (place, event)
-            continue
+    for event in _causes_first(events):
         clock = clocks.setdefault(event.node, {})
         if event.kind == ARRIVE:
             for node, count in sent[id(event.subject)].items():
@@ -101,6 +96,63 @@ def _stamped(events: list[CausalEvent]) -> Iterator[CausalEvent]:
         event.clock = vector(clock)
         if event.kind == SEND:
             sent[id(event.subject)] = dict(clock)
-            if id(event.subject) in waiting:
-                heapq.heappush(ready, waiting.pop(id(event.subject)))
         yield event
+
+
+def _causes_first(events: list[CausalEvent]) -> Iterator[CausalEvent]:
+    """The events in order of time, but none before what it waits for.
+
+    Machines' clocks may put an arrival before its sending so that nodes wait for each other in a circle. Then the rest
+    goes by time, each arrival after its sending and each end after its beginning all the same.
+    """
+    placed = set()
+    for event in _placed(events, _in_time(events, _awaited(events))):
+        placed.add(id(event))
+        yield event
+    rest = [event for event in events if id(event) not in placed]
+    yield from _placed(rest, _awaited(rest))
+
+
+def _placed(events: list[CausalEvent], awaited: dict[Any, list[Any]]) -> Iterator[CausalEvent]:
+    sorter = TopologicalSorter(awaited)
+    try:
+        sorter.prepare()
+    except CycleError:
+        pass  # it still gives all that no circle holds back
+    ready: list[int] = []
+    while sorter.is_active():
+        for step in sorter.get_ready():
+            if isinstance(step, int):
+                heapq.heappush(ready, step)
+            else:
+                sorter.done(step)
+        if ready:
+            place = heapq.heappop(ready)
+            yield events[place]
+            sorter.done(place)
+
+
+def _awaited(events: list[CausalEvent]) -> dict[Any, list[Any]]:
+    """For the place of each event those of the events that it cannot do without: its sending, or its beginning."""
+    first = {id(event.subject): place for place, event in enumerate(events) if event.kind in (SEND, BEGIN)}
+    follows = [event.kind in (ARRIVE, END) and id(event.subject) in first for event in events]
+    return {place: [first[id(event.subject)]] if follows[place] else [] for place, event in enumerate(events)}
+
+
+def _in_time(events: list[CausalEvent], awaited: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+    """`awaited`, and that a node is done with a microsecond before the next, and with its arrivals before its ends."""
+    latest: dict[str, tuple[str, int]] = {}
+    before: dict[tuple[str, int], list[Any]] = {}
+    for place, event in enumerate(events):
+        moment = (event.node, event.at_us)
+        if moment not in before:
+            before[moment] = [latest[event.node]] if event.node in latest else []
+            latest[event.node] = moment
+        awaited.setdefault(moment, []).append(place)
+        awaited[place] += before[moment]
+        arrivals = awaited.setdefault((*moment, ARRIVE), [])
+        if event.kind == ARRIVE:
+            arrivals.append(place)
+        elif event.kind == END:
+            awaited[place].append((*moment, ARRIVE))
+    return awaited

@@ -34,7 +34,10 @@ class Lamport:
         return Lamport(max(self.time, remote.time) + 1)
 
     def relation(self, other: Lamport) -> str:
-        """The order of the two times. Only ``equal`` says something for certain: neither caused the other."""
+        """The order of the two times.
+
+        ``before`` is certain only in this: the other did not cause this one. ``equal``: neither caused the other.
+        """
         return ordered(self.time, other.time)
 
     @property

@@ -20,8 +20,12 @@ from labkit.scenes import note_label, operation_label
 from labkit.wording import count
 
 PARSER = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)"
-"""ShiViz's default, in its own notation: give it to ShiViz, or to `load`, with a log."""
+"""What `export` writes, in ShiViz's notation: host and clock first, then the event, as GoVector has it."""
 
+SHIVIZ_DEFAULT = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})"
+"""What ShiViz itself takes if a log names no parser: the event first."""
+
+GROUPS = ("host", "clock", "event")
 LONGEST_QUOTE = 60
 
 
@@ -88,14 +92,15 @@ class Log:
 
 
 def export(result: Result) -> str:
-    """A run as a log that ShiViz reads with its default parser, and `load` as well.
+    """A run as a file that can be uploaded to ShiViz as it is, and that `load` reads as well.
 
-    The clocks are those that the nodes noted themselves, if they have vector clocks; otherwise they are worked out
-    from the trace, for any experiment. Raises `BadInput` if the run kept no messages.
+    Line 1 is the parser; line 2, for what stands between several executions, is empty; then comes the log. The clocks
+    are those that the nodes noted themselves, if they have vector clocks; otherwise they are worked out from the trace,
+    for any experiment. Raises `BadInput` if the run kept no messages.
     """
     if result.recording.messages_sent and not result.messages:
         raise BadInput("the run kept no messages: a ShiViz log needs one that was made with trace=True")
-    return str(Log(tuple(log_of(result))))
+    return f"{PARSER}\n\n{Log(tuple(log_of(result)))}"
 
 
 def log_of(result: Result) -> Iterator[LoggedEvent]:
@@ -107,44 +112,83 @@ def log_of(result: Result) -> Iterator[LoggedEvent]:
         yield from (LoggedEvent(event.node, event.clock, _told(event)) for event in causal_events(result))
 
 
-def load(text: str, parser: str = PARSER) -> Log:
+def load(text: str, parser: str | None = None) -> Log:
     """The events of a log. `parser` is a regular expression as ShiViz takes it, with the groups host, clock and event.
 
-    Raises `BadInput`, with the line's number, for what the parser does not cover or what is no clock. A clock that
-    contradicts another is no error, as ShiViz shows such logs too, but the log's `inconsistency` tells of the first.
+    Without one, it is what line 1 says, if that is a parser (line 2 is then what stands between executions); ShiViz's
+    default, if lines 1 and 2 are blank; else `PARSER` if the log fits it, and else ShiViz's default.
+
+    Raises `BadInput`, with the line's number, for what the parser does not cover or what is no clock, and for a log of
+    several executions. A clock that contradicts another is no error here; ShiViz refuses some such logs and draws
+    others. The log's `inconsistency` tells of the first.
     """
-    text = text.replace("\r\n", "\n")
-    events, position = [], 0
-    for found in _pattern(parser).finditer(text):
+    # Windows' editors put the mark of byte order first, and end lines with two characters.
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    named, begin = _heading(text)
+    if parser is not None or named:
+        return _parsed(text, named if parser is None else parser, begin)
+    if all(not line.strip() for line in text.split("\n", 2)[:2]):
+        return _parsed(text, SHIVIZ_DEFAULT)
+    try:
+        return _parsed(text, PARSER)
+    except BadInput as error:
+        try:
+            return _parsed(text, SHIVIZ_DEFAULT)
+        except BadInput:
+            raise error from None
+
+
+def first_inconsistency(events: Iterable[LoggedEvent]) -> str:
+    """The first event whose clock cannot be right, as a sentence; empty if there is none.
+
+    A host's own entry counts its events: 1, 2, 3 and so on, in whatever order the log has them. Other entries never
+    fall, and name events that are in the log; and whoever knows an event knows all that it knew.
+    """
+    known = sorted(events, key=lambda event: event.clock[event.host])
+    at: dict[tuple[str, int], LoggedEvent] = {}
+    for event in known:
+        at.setdefault((event.host, event.clock[event.host]), event)
+    before: dict[str, Vector] = {}
+    found: list[tuple[int, str]] = []
+    for event in known:
+        previous = before.get(event.host, Vector())
+        before[event.host] = event.clock
+        if why := _contradiction(event, previous, at):
+            clock = _shown(event.clock)
+            found.append((event.line, f"line {event.line}: {event.host}'s clock {clock} is inconsistent: {why}"))
+    return min(found, key=lambda each: each[0])[1] if found else ""
+
+
+def _heading(text: str) -> tuple[str, int]:
+    """The parser that line 1 names, if it does, and where the log begins."""
+    first, second, *_ = [*text.split("\n", 2), ""]
+    if not all(f"(?<{group}>" in first for group in GROUPS):
+        return "", 0
+    if second.strip():
+        raise BadInput("the log has several executions, and only one can be read")
+    return first, min(len(first) + len(second) + 2, len(text))
+
+
+def _parsed(text: str, parser: str, begin: int = 0) -> Log:
+    events, position = [], begin
+    for found in _pattern(parser).finditer(text, begin):
         _nothing_between(text, position, found.start())
         if found.end() == found.start():
             continue
         position = found.end()
-        line = _line(text, found.start("clock"))
-        events.append(LoggedEvent(found["host"], _clock(found["clock"], found["host"], line), found["event"], line))
+        events.append(_event(text, found))
     _nothing_between(text, position, len(text))
     if not events:
         raise BadInput("line 1: the log has no event")
     return Log(tuple(events), first_inconsistency(events))
 
 
-def first_inconsistency(events: Iterable[LoggedEvent]) -> str:
-    """The first event whose clock cannot be right, as a sentence; empty if there is none.
-
-    A host's own entry counts its events: 1, 2, 3 and so on. Other entries never fall, and name events that are in the
-    log; and whoever knows an event knows all that it knew.
-    """
-    known = list(events)
-    at: dict[tuple[str, int], LoggedEvent] = {}
-    for event in known:
-        at.setdefault((event.host, event.clock[event.host]), event)
-    before: dict[str, Vector] = {}
-    for event in known:
-        previous = before.get(event.host, Vector())
-        before[event.host] = event.clock
-        if why := _contradiction(event, previous, at):
-            return f"line {event.line}: {event.host}'s clock {_shown(event.clock)} is inconsistent: {why}"
-    return ""
+def _event(text: str, found: re.Match[str]) -> LoggedEvent:
+    for group in GROUPS:
+        if found[group] is None:
+            raise BadInput(f"line {_line(text, found.start())}: the parser found no {group}")
+    line = _line(text, found.start("clock"))
+    return LoggedEvent(found["host"], _clock(found["clock"], found["host"], line), found["event"], line)
 
 
 def _contradiction(event: LoggedEvent, previous: Vector, at: dict[tuple[str, int], LoggedEvent]) -> str:
@@ -166,10 +210,10 @@ def _contradiction(event: LoggedEvent, previous: Vector, at: dict[tuple[str, int
 def _pattern(parser: str) -> re.Pattern[str]:
     try:
         # Python writes a named group with a P; (?<= and (?<! look behind in both notations.
-        pattern = re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", parser))
+        pattern = re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", parser), re.MULTILINE)
     except re.error as error:
         raise BadInput(f"parser is {parser!r}: it must be a regular expression ({error})") from None
-    missing = [name for name in ("host", "clock", "event") if name not in pattern.groupindex]
+    missing = [name for name in GROUPS if name not in pattern.groupindex]
     if missing:
         raise BadInput(f"parser is {parser!r}: it must have the group (?<{missing[0]}>…)")
     return pattern
@@ -190,7 +234,7 @@ def _line(text: str, position: int) -> int:
 def _clock(text: str, host: str, line: int) -> Vector:
     try:
         counts = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadInput(f"line {line}: the clock {text[:LONGEST_QUOTE]!r} is not JSON") from None
     if not isinstance(counts, dict):
         raise BadInput(f"line {line}: the clock {text[:LONGEST_QUOTE]!r} must be an object of hosts and numbers")

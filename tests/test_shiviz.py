@@ -10,7 +10,7 @@ from labkit import run
 from labkit.causality import Vector, vector
 from labkit.checkers.causality import execution_of
 from labkit.errors import BadInput
-from labkit.shiviz import PARSER, export, load, log_of
+from labkit.shiviz import PARSER, SHIVIZ_DEFAULT, export, load, log_of
 
 SMALL = """\
 alice {"alice": 1}
@@ -114,5 +114,67 @@ def test_a_run_without_messages_kept_is_refused():
         export(run("quorums", pairs=2, trace=False))
 
 
-def test_the_default_is_shivizs_own():
-    assert PARSER == r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)"
+EVENT_FIRST = 'asks\nalice {"alice":1}\nhears\nbob {"bob":1,"alice":1}\n'
+HOST_FIRST = 'alice {"alice":1}\nasks\nbob {"bob":1,"alice":1}\nhears\n'
+
+
+def test_what_is_exported_says_how_it_is_to_be_read_as_an_upload_to_shiviz_must():
+    parser, delimiter, log = export(run("logical_clocks", seed=3, events=3)).split("\n", 2)
+    assert (parser, delimiter) == (PARSER, "")
+    assert load(f"{parser}\n{delimiter}\n{log}").events[0].line == 3
+    assert [str(event) for event in load(log).events] == [str(event) for event in load(log, PARSER).events]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOST_FIRST,
+        EVENT_FIRST,
+        f"\n\n{EVENT_FIRST}",  # an upload that leaves the parser to ShiViz
+        f"{PARSER}\n\n{HOST_FIRST}",
+        f"{SHIVIZ_DEFAULT}\n\n{EVENT_FIRST}",
+        f"\ufeff{PARSER}\r\n\r\n{HOST_FIRST}",
+        "^" + PARSER + f"$\n\n{HOST_FIRST}",
+    ],
+    ids=["host first", "event first", "blank head", "named", "named default", "Windows", "anchored"],
+)
+def test_logs_are_read_in_every_form_that_shiviz_takes(text):
+    assert [(event.host, event.text) for event in load(text).events] == [("alice", "asks"), ("bob", "hears")]
+
+
+@pytest.mark.parametrize(
+    ("text", "parser", "sentence"),
+    [
+        (f"{PARSER}\n=== (?<trace>.*) ===\n{HOST_FIRST}", None, "the log has several executions"),
+        (f"{PARSER}\n\n{HOST_FIRST}nonsense", None, "line 7: 'nonsense' does not match the parser"),
+        ("alice sleeps\n", r"(?<host>\w+) (?<event>\w+)(?<clock> \{.*\})?", "line 1: the parser found no clock"),
+        ('alice {"alice": ' + "[" * 100_000 + "}\nasks\n", None, "line 1: the clock"),
+    ],
+    ids=["several", "named", "no clock", "deep"],
+)
+def test_what_cannot_be_read_is_told_with_its_line(text, parser, sentence):
+    with pytest.raises(BadInput) as refused:
+        load(text, parser)
+    assert str(refused.value).startswith(sentence)
+
+
+def test_a_hosts_events_may_come_in_any_order():
+    late = 'alice {"alice":2}\ngoes\nalice {"alice":1}\nasks\n'
+    assert not load(late).inconsistency
+    twice = 'alice {"alice":1}\nasks\nalice {"alice":1}\nasks again\n'
+    assert load(twice).inconsistency.startswith("line 3: alice's clock")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_delays_an_operation_still_begins_before_it_ends_and_hears_before_it_does(seed):
+    dials = {"delay": 0.0, "think": 0.0, "edits": 3, "clients": 3}
+    log = load(export(run("siblings", seed=seed, **dials)))
+    assert not log.inconsistency
+    for host in ("client-1", "client-2", "client-3"):
+        told = [event.text for event in log.events if event.host == host]
+        began = answered = 0
+        for text in told:
+            began += text.startswith("begins ")
+            answered += text.startswith("receives answer")
+            ended = sum(" ends, " in earlier for earlier in told[: told.index(text) + 1])
+            assert ended <= min(began, answered)

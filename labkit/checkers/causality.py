@@ -8,14 +8,17 @@ judged exactly and not by sample.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.calls import FAIL
 from labkit.causality import Vector
 from labkit.history import Note, Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.wording import count
 
 NO_WRITE_DROPPED = "no concurrent write is silently dropped"
 EventName = tuple[str, int]
@@ -38,7 +41,11 @@ class Event:
 
 
 class Execution:
-    """Events, each after its causes, with those before and after each as bits of whole numbers."""
+    """Events, each after its causes, with those before and after each as bits of whole numbers.
+
+    A node's events follow each other by their numbers, some of which may be missing. Raises `ValueError` for two events
+    of one number, for a receipt whose sending is missing, and for events that cause each other.
+    """
 
     def __init__(self, events: Iterable[Event]):
         self.events = _sorted(list(events))
@@ -188,63 +195,117 @@ def tells_causality(clock: str, execution: Execution, said: Order, show: Sequenc
     return Verdict(name, HOLDS, f"{execution.pairs} pairs of events")
 
 
-def no_write_dropped(operations: Iterable[Operation]) -> Verdict:
+def no_write_dropped(
+    operations: Iterable[Operation], through: Callable[[Operation], Hashable] = lambda _: None
+) -> Verdict:
     """OK if each acknowledged write could be read in the end, or was replaced by one whose writer had read it.
 
     A write replaces what the last read of its own process returned, a read returns the values of all siblings, and
-    the last read of each key tells what is left. The counterexample is a dropped write, the write that was at most
-    concurrent with it, and the read that has only that one.
+    the last read of each key tells what is left. Only writes that returned before it began are judged. `through` says
+    which server took a write; without it, one took them all. The counterexample is a dropped write, what the writer
+    that may have dropped it had read, its write through the same server, and the last read, which lacks the first.
     """
     history = list(operations)
-    last = {read.key: read for read in history if read.function == "read" and read.ok}
-    writes = [write for write in history if write.function == "write"]
-    if not last or not any(write.ok for write in writes):
-        return Verdict(NO_WRITE_DROPPED, UNDECIDED, "the history has no acknowledged write that was read afterwards")
+    last = _last_reads(history)
+    acknowledged = [write for write in history if write.function == "write" and write.ok]
+    judged = [write for write in acknowledged if _is_read_afterwards(write, last)]
+    if not judged:
+        return Verdict(NO_WRITE_DROPPED, UNDECIDED, _nothing_read(len(acknowledged)))
     dropped = list(dropped_writes(history))
     if not dropped:
-        return Verdict(NO_WRITE_DROPPED, HOLDS, f"{sum(write.ok for write in writes)} acknowledged writes")
-    stories = [_story(write, writes, last[write.key]) for write in dropped]
-    story = min(stories, key=lambda story: (abs(story[1].invoked_us - story[0].invoked_us), story[0].invoked_us))
-    what = (
-        f"{len(dropped)} of {sum(write.ok for write in writes)} acknowledged writes vanished, and nobody had read them"
-    )
-    return Verdict(NO_WRITE_DROPPED, ILLEGAL, what, story)
+        others = len(acknowledged) - len(judged)
+        left_out = f"; {others} of {len(acknowledged)} not judged, since not read afterwards" if others else ""
+        return Verdict(NO_WRITE_DROPPED, HOLDS, f"{count(len(judged), 'acknowledged write')}{left_out}")
+    what = f"{len(dropped)} of {len(acknowledged)} acknowledged writes vanished, and nobody had read them"
+    stories = [_story(write, history, last[write.key], through) for write in dropped]
+    return Verdict(NO_WRITE_DROPPED, ILLEGAL, what, min(stories, key=_length))
 
 
-def dropped_writes(operations: Sequence[Operation]) -> Iterator[Operation]:
+def dropped_writes(operations: Iterable[Operation]) -> Iterator[Operation]:
     """The acknowledged writes that were neither left in the end nor read by a writer that replaced them."""
-    seen_by: dict[str, tuple[Hashable, ...]] = {}
+    history = sorted(operations, key=lambda operation: operation.invoked_us)
+    last = _last_reads(history)
+    seen_by: dict[tuple[str, Any], tuple[Hashable, ...]] = {}
     replaced: set[tuple[Any, Hashable]] = set()
-    left: dict[Any, tuple[Hashable, ...]] = {}
-    for operation in sorted(operations, key=lambda operation: operation.invoked_us):
+    for operation in history:
         if operation.function == "read" and operation.ok:
-            seen_by[operation.process] = left[operation.key] = operation.value
-        elif operation.function == "write":
+            seen_by[operation.process, operation.key] = operation.value
+        elif operation.function == "write" and operation.outcome != FAIL:
             # Of unknown outcome: it may have replaced what its writer had read, and then rightly.
-            replaced.update((operation.key, value) for value in seen_by.get(operation.process, ()))
-    for write in operations:
-        is_gone = write.function == "write" and write.ok and write.key in left
-        if is_gone and write.value not in left[write.key] and (write.key, write.value) not in replaced:
+            seen = seen_by.get((operation.process, operation.key), ())
+            replaced.update((operation.key, value) for value in seen)
+    for write in history:
+        is_judged = write.function == "write" and write.ok and _is_read_afterwards(write, last)
+        if is_judged and write.value not in last[write.key].value and (write.key, write.value) not in replaced:
             yield write
 
 
-def _story(dropped: Operation, writes: Sequence[Operation], read: Operation) -> tuple[Operation, ...]:
-    others = [write for write in writes if write.key == dropped.key and write is not dropped]
-    nearest = min(others, key=lambda write: abs(write.invoked_us - dropped.invoked_us), default=read)
-    return (dropped, nearest, read) if nearest is not read else (dropped, read)
+def _last_reads(history: Iterable[Operation]) -> dict[Any, Operation]:
+    """For each key the read that was invoked last."""
+    reads = [read for read in history if read.function == "read" and read.ok]
+    return {read.key: read for read in sorted(reads, key=lambda read: read.invoked_us)}
+
+
+def _is_read_afterwards(write: Operation, last: dict[Any, Operation]) -> bool:
+    read = last.get(write.key)
+    return read is not None and write.returned_us is not None and write.returned_us < read.invoked_us
+
+
+def _nothing_read(acknowledged: int) -> str:
+    if not acknowledged:
+        return "no write was acknowledged"
+    was = "was" if acknowledged == 1 else "were"
+    return f"{count(acknowledged, 'acknowledged write')} {was} not read afterwards"
+
+
+def _story(
+    dropped: Operation, history: Sequence[Operation], last: Operation, through: Callable[[Operation], Hashable]
+) -> tuple[Operation, ...]:
+    """What was dropped, what the writer that may have done it had read, its write, and the last read.
+
+    It wrote through the same server, had not read what was dropped, and was answered after that had begun; of several
+    the one that was answered first. If there is none, only the dropped write and the last read are shown.
+    """
+    found = []
+    for write in history:
+        if write.function != "write" or write.key != dropped.key or write is dropped or write.outcome == FAIL:
+            continue
+        returned_us = math.inf if write.returned_us is None else write.returned_us
+        read = _read_before(write, history)
+        is_blind = read is None or dropped.value not in read.value
+        if is_blind and through(write) == through(dropped) and returned_us > dropped.invoked_us:
+            found.append((returned_us, write.invoked_us, read, write))
+    if not found:
+        return dropped, last
+    *_, read, write = min(found, key=lambda each: each[:2])
+    return (dropped, write, last) if read is None else (dropped, read, write, last)
+
+
+def _read_before(write: Operation, history: Iterable[Operation]) -> Operation | None:
+    """What the writer had read of the key when it wrote."""
+    mine = [
+        read for read in history
+        if read.function == "read" and read.ok and (read.process, read.key) == (write.process, write.key)
+        and read.invoked_us <= write.invoked_us and read is not write
+    ]  # fmt: skip
+    return max(mine, key=lambda read: read.invoked_us, default=None)
+
+
+def _length(story: tuple[Operation, ...]) -> tuple[bool, int, int]:
+    """Stories that name who may have done it go first, then those whose two writes are the closest."""
+    first, writer = story[0], story[-2]
+    return writer is first, abs(writer.invoked_us - first.invoked_us), first.invoked_us
 
 
 def _sorted(events: list[Event]) -> list[Event]:
-    """In an order that agrees with →, and otherwise with true time; an event whose cause is unknown has none."""
-    names = {(event.node, event.number) for event in events}
-    if len(names) < len(events):
+    """In an order that agrees with →, and otherwise with true time."""
+    if len({(event.node, event.number) for event in events}) < len(events):
         raise ValueError("two events of one node bear the same number")
     waiting: dict[EventName, list[Event]] = defaultdict(list)
     missing: dict[EventName, int] = {}
-    for event in events:
-        causes = {(event.node, event.number - 1), event.cause} & names
+    for event, causes in _steps_to(events):
         missing[event.node, event.number] = len(causes)
-        for cause in sorted(causes):
+        for cause in causes:
             waiting[cause].append(event)
     ready = [
         (event.at_us, event.node, event.number, event) for event in events if not missing[event.node, event.number]
@@ -264,10 +325,24 @@ def _sorted(events: list[Event]) -> list[Event]:
 
 
 def _edges(events: Sequence[Event], place: dict[EventName, int]) -> Iterator[tuple[int, int]]:
-    for index, event in enumerate(events):
-        for cause in ((event.node, event.number - 1), event.cause):
-            if cause in place:
-                yield place[cause], index
+    for event, causes in _steps_to(events):
+        for cause in causes:
+            yield place[cause], place[event.node, event.number]
+
+
+def _steps_to(events: Iterable[Event]) -> Iterator[tuple[Event, list[EventName]]]:
+    """Each event with those that a single step of → leads from: its node's event before, and its cause."""
+    known = {(event.node, event.number): event for event in events}
+    previous: EventName | None = None
+    for name in sorted(known):
+        event = known[name]
+        if event.cause is not None and event.cause not in known:
+            sending = f"{event.cause[0]}'s event {event.cause[1]}"
+            received = f"{name[0]}'s event {name[1]}"
+            raise ValueError(f"the sending of what {received} received, {sending}, is not among the events")
+        own = [previous] if previous is not None and previous[0] == name[0] else []
+        yield event, list(dict.fromkeys([*own, *([event.cause] if event.cause else [])]))
+        previous = name
 
 
 def _bits(number: int) -> Iterator[int]:

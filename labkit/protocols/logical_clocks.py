@@ -83,6 +83,7 @@ class Talker(Stamper):
 
     others: Sequence[str] = ()
     work: float = 0.0
+    call_timeout: float = 1.0
 
     async def tell(self, message: Stamps) -> Stamps:
         """Receive a message, work on it for a while, and answer; an answer is a message like any other."""

@@ -185,7 +185,10 @@ def left(*values, at=100):
         (edit("a", 0, [], outcome="unknown") + edit("b", 1, []) + left("b"), HOLDS),
         (edit("a", 0, []) + edit("b", 10, ["a"], outcome="unknown") + left(), HOLDS),  # it may have happened
         (edit("a", 0, []) + edit("b", 10, ["a"]) + edit("c", 10, ["a"]) + left("b"), ILLEGAL),
+        (edit("a", 0, []) + edit("b", 10, ["a"], outcome="fail") + left(), ILLEGAL),  # b replaced nothing
         ([*edit("a", 0, [])[1:]], UNDECIDED),  # nobody read afterwards
+        (edit("a", 10, []), UNDECIDED),  # nor here: its only read came before
+        (edit("a", 0, []) + left("a", at=20) + edit("b", 30, ["a"])[1:], HOLDS),  # b came after the last read
         (left(), UNDECIDED),
     ],
 )
@@ -193,13 +196,39 @@ def test_a_write_may_only_vanish_by_one_that_has_read_it(history, status):
     assert no_write_dropped(history).status == status
 
 
-def test_the_story_is_the_dropped_write_the_nearest_other_and_what_was_left():
+def test_the_story_is_the_dropped_write_what_its_successor_had_read_and_wrote_and_what_was_left():
     history = edit("far", 50, ["b"]) + edit("a", 0, []) + edit("b", 1, []) + left("far")
     verdict = no_write_dropped(history)
     assert verdict.status == ILLEGAL and "1 of 3" in verdict.explanation
     assert [(entry.process, entry.function) for entry in verdict.counterexample] == [
-        ("a", "write"), ("b", "write"), ("auditor", "read"),
+        ("a", "write"), ("b", "read"), ("b", "write"), ("auditor", "read"),
     ]  # fmt: skip
+
+
+def test_only_a_write_through_the_same_server_is_named():
+    history = edit("a", 0, []) + edit("near", 1, []) + edit("b", 20, []) + left("b", "near")
+    servers = {"a": 1, "b": 1, "near": 2}
+    verdict = no_write_dropped(history, lambda write: servers[write.process])
+    assert [entry.process for entry in verdict.counterexample] == ["a", "b", "b", "auditor"]
+    alone = no_write_dropped(edit("a", 0, []) + left(), lambda write: servers[write.process])
+    assert [entry.process for entry in alone.counterexample] == ["a", "auditor"]
+
+
+def test_it_says_how_many_writes_it_could_judge():
+    verdict = no_write_dropped(edit("a", 0, []) + left("a", at=20) + edit("b", 30, ["a"])[1:])
+    assert verdict.explanation == "1 acknowledged write; 1 of 2 not judged, since not read afterwards"
+
+
+def test_a_gap_in_a_nodes_numbers_hides_no_step():
+    execution = Execution([Event("a", 1, 0), Event("a", 2, 1), Event("a", 4, 2)])
+    readings = [1, 2, 0]
+    assert execution.ordered_pairs == 3
+    assert respects_causality("Lamport", execution, by_number(readings), readings).status == ILLEGAL
+
+
+def test_a_receipt_without_its_sending_is_refused():
+    with pytest.raises(ValueError, match="the sending of what b's event 1 received, a's event 3, is not among"):
+        Execution([Event("a", 1, 0), Event("b", 1, 5, cause=("a", 3))])
 
 
 writes = st.lists(st.booleans(), min_size=1, max_size=12)
