@@ -121,11 +121,12 @@ def _placed(events: list[CausalEvent], awaited: dict[Any, list[Any]]) -> Iterato
         pass  # it still gives all that no circle holds back
     ready: list[int] = []
     while sorter.is_active():
-        for step in sorter.get_ready():
-            if isinstance(step, int):
-                heapq.heappush(ready, step)
-            else:
-                sorter.done(step)
+        while steps := sorter.get_ready():  # what is done with a moment may make others ready
+            for step in steps:
+                if isinstance(step, int):
+                    heapq.heappush(ready, step)
+                else:
+                    sorter.done(step)
         if ready:
             place = heapq.heappop(ready)
             yield events[place]
