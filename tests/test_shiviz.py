@@ -148,7 +148,7 @@ def test_logs_are_read_in_every_form_that_shiviz_takes(text):
         (f"{PARSER}\n=== (?<trace>.*) ===\n{HOST_FIRST}", None, "the log has several executions"),
         (f"{PARSER}\n\n{HOST_FIRST}nonsense", None, "line 7: 'nonsense' does not match the parser"),
         ("alice sleeps\n", r"(?<host>\w+) (?<event>\w+)(?<clock> \{.*\})?", "line 1: the parser found no clock"),
-        ('alice {"alice": ' + "[" * 100_000 + "}\nasks\n", None, "line 1: the clock"),
+        ('alice {"alice": ' + "[" * 5_000 + "}\nasks\n", None, "line 1: the clock"),
     ],
     ids=["several", "named", "no clock", "deep"],
 )

@@ -6,6 +6,7 @@ import json
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,11 +42,12 @@ def drawn(dial, chance: random.Random):
 
 def shrunk(experiment, values: dict) -> dict:
     """The values with the dials that make a run long turned down."""
-    total = sum(experiment.expected_events(values).values())
+    sizes = experiment.expected_events(values)
+    total = sum(sizes.values())
     if total <= MOST_EVENTS:
         return values
     smaller = dict(values)
-    for name in experiment.expected_events(values):
+    for name in sizes:
         dial = experiment.dials[name]
         value = max(dial.low, values[name] * MOST_EVENTS / total)
         smaller[name] = int(value) if isinstance(dial.default, int) else value
@@ -53,11 +55,13 @@ def shrunk(experiment, values: dict) -> dict:
 
 
 def is_allowed(experiment, values: dict) -> bool:
+    if sum(experiment.expected_events(values).values()) > 2 * MOST_EVENTS:
+        return False  # asked first: to build a cluster takes longer
     try:
         experiment.cluster(0, values)
     except BadInput:
         return False
-    return sum(experiment.expected_events(values).values()) <= 2 * MOST_EVENTS
+    return True
 
 
 def settings(experiment) -> list[dict]:
@@ -86,6 +90,7 @@ def pictures(experiment) -> list[dict]:
     return [{"name": name, "options": chosen} for name, chosen in options.items()]
 
 
+@cache
 def requests() -> list[tuple[str, str]]:
     """What is asked of both: a kind of call, and the request as JSON."""
     found = []
