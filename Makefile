@@ -52,7 +52,7 @@ lab: $(READY) ## open the labs in JupyterLab, on this machine only (ARGS=--no-br
 book: $(READY) ## run what is stale, build the book and serve it (SERVE=no: only build)
 	@$(BIN)/python -m book.tools.build $(if $(filter no,$(SERVE)),--no-serve) $(if $(PORT),--port $(PORT)) $(ARGS)
 
-# What only computes runs on all cores. What compares times, notebooks among it, then runs alone, one after the other.
+# What only computes runs on all cores. What depends on times, notebooks among it, then runs alone, one after the other.
 # The book is built from what the notebooks put out, so browsers come last, and with them whatever else waits for other
 # programs: one more at once than there are cores. Pytest's code 5 means that ARGS left a part without tests.
 AT_ONCE := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))

@@ -23,7 +23,7 @@ from book.tools.layout import Layout
 from labkit.live.answering import answer_json, canonical
 from tests.live.driver import LiveFigure
 
-pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.timed, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 CELL = """

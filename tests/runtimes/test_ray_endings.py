@@ -141,12 +141,14 @@ def on_two_raylets(what: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.timed
 def test_a_run_spreads_over_the_nodes_of_a_cluster() -> None:
     found = on_two_raylets("leave")
     assert len(set(found["places"].values())) == 2
     assert found["incidents"] == [] and set(found["outcomes"]) == {"ok"}
 
 
+@pytest.mark.timed
 def test_a_killed_raylet_is_reported_as_the_failure_that_it_is() -> None:
     found = on_two_raylets("kill")
     lost = {name for name, place in found["places"].items() if place == found["second"]}
