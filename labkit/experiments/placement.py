@@ -171,7 +171,7 @@ def expected_moved(values: Mapping[str, Any]) -> float | None:
     return None if "range" in values["rule"] else moved_by_consistent_hashing(*sizes)
 
 
-@placement.law(measure="spread", label="√((n − 1) / (nV + 1) + (n − 1) / keys), on a ring; else the second term alone")
+@placement.law(measure="spread", label="√((n − 1) / (nV + 1) + (n − 1) / keys)")
 def expected_spread(values: Mapping[str, Any]) -> float | None:
     """For hashing; that the keys, too, fall by chance adds (n − 1) / keys to the square."""
     if "range" in values["rule"]:

@@ -6,11 +6,15 @@ The page's own script adds fonts and the colours of axes. Series differ by dash 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import Any
 
 from labkit.live.scales import Scale
 
 HEIGHT = 280
+LINE = 44
+"""So many letters of a remark fit into the width of a phone."""
+
 SERIES = tuple(f"var(--labkit-series-{number})" for number in range(1, 7))
 TEXT = "var(--labkit-text)"
 MUTED = "var(--labkit-muted)"
@@ -28,7 +32,7 @@ def chart(layers: Sequence[Spec], remark: str = "") -> Spec:
     """Layers, each with its data's name, as one picture as wide as its page; `remark` is written above it."""
     spec: Spec = {"width": "container", "height": HEIGHT, "layer": list(layers)}
     if remark:
-        spec["title"] = {"text": remark, "anchor": "start", "frame": "group", "fontSize": 12, "color": TEXT}
+        spec["title"] = {"text": _lines(remark), "anchor": "start", "frame": "group", "fontSize": 12, "color": TEXT}
     return spec
 
 
@@ -57,6 +61,11 @@ def axis(field: str, scale: Scale, values: Sequence[float] = ()) -> Spec:
 def along(is_log: bool = False) -> Spec:
     """The guide of a horizontal axis of numbers: fewer labels where it is narrow."""
     return {"grid": False, "labelOverlap": "greedy", "labelSeparation": 8} | ({"format": "~r"} if is_log else {})
+
+
+def _lines(text: str) -> str | list[str]:
+    # Vega does not break a line, and makes the picture narrower for one that is wider than the page.
+    return text if len(text) <= LINE else wrap(text, LINE)
 
 
 def upwards(field: str, title: str, **further: Any) -> Spec:
