@@ -200,7 +200,7 @@ def _shiviz(chosen: argparse.Namespace) -> int:
         text = export(run(experiment, seed=_whole("seed", chosen.seed, 0), **settings))
         print(json.dumps({"parser": PARSER, "log": text}) if chosen.json else text, end="" if not chosen.json else "\n")
         return 0
-    log = load(_text_of(chosen.read), PARSER if chosen.parser is None else chosen.parser)
+    log = load(_text_of(chosen.read), chosen.parser)
     print(json.dumps(log.to_dict()) if chosen.json else log.summary())
     return INCONSISTENT_EXIT if log.inconsistency else 0
 

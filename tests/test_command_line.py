@@ -109,6 +109,8 @@ def test_a_run_is_written_for_shiviz_and_read_back(capsys, tmp_path):
     assert "client-1" in json.dumps(told)
     both = json.loads(printed(capsys, "shiviz", "quorums", "--seed", "7", "--set", "pairs=2", "--json"))
     assert both["log"] == log.read_text()
+    log.write_text('begins\na {"a": 1}\n')  # as ShiViz itself takes a log that names no parser
+    assert "1 event at 1 host" in printed(capsys, "shiviz", "--read", str(log))
 
 
 def test_a_log_whose_clocks_contradict_each_other_has_its_own_exit_code(capsys, tmp_path):

@@ -7,9 +7,12 @@ import re
 import pytest
 
 from labkit import run
+from labkit.causal_events import ARRIVE, BEGIN, END, SEND, causal_events
 from labkit.causality import Vector, vector
 from labkit.checkers.causality import execution_of
 from labkit.errors import BadInput
+from labkit.history import Message, Recording
+from labkit.results import Result
 from labkit.shiviz import PARSER, SHIVIZ_DEFAULT, export, load, log_of
 
 SMALL = """\
@@ -178,3 +181,37 @@ def test_without_delays_an_operation_still_begins_before_it_ends_and_hears_befor
             answered += text.startswith("receives answer")
             ended = sum(" ends, " in earlier for earlier in told[: told.index(text) + 1])
             assert ended <= min(began, answered)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("delay", [0.0, 0.005])
+def test_nothing_comes_before_what_it_follows_from_nor_before_an_earlier_time_of_its_node(seed, delay):
+    events = causal_events(run("siblings", seed=seed, delay=delay, think=0.0))
+    place = {(event.kind, id(event.subject)): number for number, event in enumerate(events)}
+    for kind, cause in ((END, BEGIN), (ARRIVE, SEND)):
+        followers = [event for event in events if event.kind == kind]
+        assert followers
+        assert all(place[cause, id(event.subject)] < place[kind, id(event.subject)] for event in followers)
+    for node in {event.node for event in events}:
+        times = [event.at_us for event in events if event.node == node]
+        assert times == sorted(times)
+
+
+def travelled(*messages):
+    """The order of what machines with clocks of their own have recorded: source, target, sent, arrived."""
+    sent = [Message(at, source, target, "tell", False, *times) for at, (source, target, *times) in enumerate(messages)]
+    result = Result("none", "ray", 0, {}, Recording(messages=sent, messages_sent=len(sent)))
+    return [(event.kind, event.subject.number) for event in causal_events(result)]
+
+
+def test_a_node_waits_for_an_arrival_though_the_senders_machine_puts_the_sending_later():
+    # What b sends at 12 may follow from what it received at 10, and a's machine says was sent at 15.
+    assert travelled(("a", "b", 15, 10), ("b", "c", 12, 20)) == [(SEND, 0), (ARRIVE, 0), (SEND, 1), (ARRIVE, 1)]
+
+
+def test_machines_whose_times_contradict_each_other_give_an_order_all_the_same():
+    # Each sends after it has received what the other has not sent yet.
+    found = travelled(("a", "b", 15, 10), ("b", "a", 15, 10))
+    assert sorted(found) == [(ARRIVE, 0), (ARRIVE, 1), (SEND, 0), (SEND, 1)]
+    for number in (0, 1):
+        assert found.index((SEND, number)) < found.index((ARRIVE, number))

@@ -22,6 +22,7 @@ from labkit.wording import count
 
 NO_WRITE_DROPPED = "no concurrent write is silently dropped"
 EventName = tuple[str, int]
+ReadAndWrite = tuple[Operation | None, Operation]
 
 
 @dataclass(frozen=True)
@@ -217,23 +218,19 @@ def no_write_dropped(
         left_out = f"; {others} of {len(acknowledged)} not judged, since not read afterwards" if others else ""
         return Verdict(NO_WRITE_DROPPED, HOLDS, f"{count(len(judged), 'acknowledged write')}{left_out}")
     what = f"{len(dropped)} of {len(acknowledged)} acknowledged writes vanished, and nobody had read them"
-    stories = [_story(write, history, last[write.key], through) for write in dropped]
-    return Verdict(NO_WRITE_DROPPED, ILLEGAL, what, min(stories, key=_length))
+    writes = list(_reads_and_writes(history))
+    stories = [_story(write, writes, last[write.key], through) for write in dropped]
+    return Verdict(NO_WRITE_DROPPED, ILLEGAL, what, min(stories, key=_rank))
 
 
 def dropped_writes(operations: Iterable[Operation]) -> Iterator[Operation]:
     """The acknowledged writes that were neither left in the end nor read by a writer that replaced them."""
-    history = sorted(operations, key=lambda operation: operation.invoked_us)
+    history = list(operations)
     last = _last_reads(history)
-    seen_by: dict[tuple[str, Any], tuple[Hashable, ...]] = {}
-    replaced: set[tuple[Any, Hashable]] = set()
-    for operation in history:
-        if operation.function == "read" and operation.ok:
-            seen_by[operation.process, operation.key] = operation.value
-        elif operation.function == "write" and operation.outcome != FAIL:
-            # Of unknown outcome: it may have replaced what its writer had read, and then rightly.
-            seen = seen_by.get((operation.process, operation.key), ())
-            replaced.update((operation.key, value) for value in seen)
+    # A write of unknown outcome may have replaced what its writer had read, and then rightly.
+    replaced = {
+        (write.key, value) for read, write in _reads_and_writes(history) if read is not None for value in read.value
+    }
     for write in history:
         is_judged = write.function == "write" and write.ok and _is_read_afterwards(write, last)
         if is_judged and write.value not in last[write.key].value and (write.key, write.value) not in replaced:
@@ -259,42 +256,44 @@ def _nothing_read(acknowledged: int) -> str:
 
 
 def _story(
-    dropped: Operation, history: Sequence[Operation], last: Operation, through: Callable[[Operation], Hashable]
+    dropped: Operation, writes: Sequence[ReadAndWrite], last: Operation, through: Callable[[Operation], Hashable]
 ) -> tuple[Operation, ...]:
     """What was dropped, what the writer that may have done it had read, its write, and the last read.
 
-    It wrote through the same server, had not read what was dropped, and was answered after that had begun; of several
-    the one that was answered first. If there is none, only the dropped write and the last read are shown.
+    It wrote through the same server, had not read what was dropped, and was answered after that had begun. One that
+    began after the other was acknowledged is certain to have come after it, and preferred; of several the first. If
+    there is none, only the dropped write and the last read are shown.
     """
     found = []
-    for write in history:
-        if write.function != "write" or write.key != dropped.key or write is dropped or write.outcome == FAIL:
-            continue
+    for read, write in writes:
+        overlaps = write.invoked_us <= (dropped.returned_us or 0)
         returned_us = math.inf if write.returned_us is None else write.returned_us
-        read = _read_before(write, history)
         is_blind = read is None or dropped.value not in read.value
-        if is_blind and through(write) == through(dropped) and returned_us > dropped.invoked_us:
-            found.append((returned_us, write.invoked_us, read, write))
+        is_other = write.key == dropped.key and write is not dropped and through(write) == through(dropped)
+        if is_other and is_blind and returned_us > dropped.invoked_us:
+            found.append((overlaps, returned_us, write.invoked_us, read, write))
     if not found:
         return dropped, last
-    *_, read, write = min(found, key=lambda each: each[:2])
+    *_, read, write = min(found, key=lambda each: each[:3])
     return (dropped, write, last) if read is None else (dropped, read, write, last)
 
 
-def _read_before(write: Operation, history: Iterable[Operation]) -> Operation | None:
-    """What the writer had read of the key when it wrote."""
-    mine = [
-        read for read in history
-        if read.function == "read" and read.ok and (read.process, read.key) == (write.process, write.key)
-        and read.invoked_us <= write.invoked_us and read is not write
-    ]  # fmt: skip
-    return max(mine, key=lambda read: read.invoked_us, default=None)
-
-
-def _length(story: tuple[Operation, ...]) -> tuple[bool, int, int]:
-    """Stories that name who may have done it go first, then those whose two writes are the closest."""
+def _rank(story: tuple[Operation, ...]) -> tuple[bool, bool, int, int]:
+    """Stories that name a writer go first, then those where it came after for certain, then the closest."""
     first, writer = story[0], story[-2]
-    return writer is first, abs(writer.invoked_us - first.invoked_us), first.invoked_us
+    overlaps = writer.invoked_us <= (first.returned_us or 0)
+    return writer is first, overlaps, abs(writer.invoked_us - first.invoked_us), first.invoked_us
+
+
+def _reads_and_writes(history: Iterable[Operation]) -> Iterator[ReadAndWrite]:
+    """The writes that may have happened, each with what its writer had read of the key, in order of invocation."""
+    seen_by: dict[tuple[str, Any], Operation] = {}
+    for operation in sorted(history, key=lambda operation: operation.invoked_us):
+        name = (operation.process, operation.key)
+        if operation.function == "read" and operation.ok:
+            seen_by[name] = operation
+        elif operation.function == "write" and operation.outcome != FAIL:
+            yield seen_by.get(name), operation
 
 
 def _sorted(events: list[Event]) -> list[Event]:

@@ -200,9 +200,20 @@ def test_the_story_is_the_dropped_write_what_its_successor_had_read_and_wrote_an
     history = edit("far", 50, ["b"]) + edit("a", 0, []) + edit("b", 1, []) + left("far")
     verdict = no_write_dropped(history)
     assert verdict.status == ILLEGAL and "1 of 3" in verdict.explanation
+    # b's write may have come before a's; that of far came after it for certain.
     assert [(entry.process, entry.function) for entry in verdict.counterexample] == [
-        ("a", "write"), ("b", "read"), ("b", "write"), ("auditor", "read"),
+        ("a", "write"), ("far", "read"), ("far", "write"), ("auditor", "read"),
     ]  # fmt: skip
+    overlapping = no_write_dropped(edit("a", 0, []) + edit("b", 1, []) + left("b"))
+    assert [entry.process for entry in overlapping.counterexample] == ["a", "b", "b", "auditor"]
+
+
+def test_who_had_read_the_write_or_failed_or_was_answered_before_it_is_not_named():
+    knew, failed, earlier = edit("c", 20, ["b"]), edit("d", 10, [], outcome="fail"), edit("e", -40, [])
+    history = edit("a", 0, []) + edit("b", 30, ["e"]) + knew + failed + earlier + left("b", "c")
+    assert [entry.process for entry in no_write_dropped(history).counterexample][:2] == ["a", "c"]
+    only = edit("a", 0, []) + failed + earlier + left("e")
+    assert [entry.process for entry in no_write_dropped(only).counterexample] == ["a", "auditor"]
 
 
 def test_only_a_write_through_the_same_server_is_named():

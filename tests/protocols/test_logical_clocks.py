@@ -8,6 +8,7 @@ from labkit import run
 from labkit.causality import CONCURRENT
 from labkit.checkers.causality import execution_of
 from labkit.experiments.logical_clocks import sayings
+from labkit.protocols.logical_clocks import VersionStore
 
 SEEDS = range(10)
 
@@ -72,6 +73,11 @@ def test_the_guides_example_by_each_clock(dials, truth, physical):
         assert said["lamport"] == said["hybrid"] == "before"
 
 
+def test_a_message_may_take_longer_than_a_call_usually_waits():
+    said = sayings(run("two_events", message=True, delay=0.8, apart=0.9))
+    assert said["vector"] == said["true cause"] == "before"
+
+
 def test_the_guides_stamps_are_the_guides():
     """Event 1 on B is stamped 5 ms before event 2 on A, and happened 55 ms before it."""
     steps = [note for note in run("two_events").notes if note.label == "step"]
@@ -86,6 +92,25 @@ def test_no_concurrent_write_is_dropped(ids, loss, first):
     for seed in range(first, first + 25):
         result = run("siblings", seed=seed, trace=False, ids=ids, loss=loss, edits=6, servers=3)
         assert result.verdicts[0].status == "OK", f"seed {seed}: {result.verdicts[0]}"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("servers", [1, 2])
+def test_the_write_that_is_named_is_one_that_dropped_the_other(seed, servers, monkeypatch):
+    """Held against the store's own versions, which the checker does not see."""
+    made, write = {}, VersionStore.write
+
+    async def overheard(self, key, value, *others):
+        made[value] = self.name, (await write(self, key, value, *others))
+        return made[value][1]
+
+    monkeypatch.setattr(VersionStore, "write", overheard)
+    result = run("siblings", seed=seed, ids="server", clients=8, servers=servers)
+    dropped, read, replacing, last = result.verdicts[0].counterexample
+    (home, lost), (other, kept) = made[dropped.value], made[replacing.value]
+    assert home == other and lost.relation(kept) == CONCURRENT and lost.vector < kept.vector
+    assert read.process == replacing.process and read.key == replacing.key == last.key == dropped.key
+    assert dropped.value not in read.value and dropped.value not in last.value and last.process == "auditor"
 
 
 def test_readers_meet_siblings_and_a_writer_that_has_seen_them_joins_them():
