@@ -97,6 +97,7 @@ class EagerStarter:
         self._context = context
         self._keep = keep
         self._unborn, self._born = kinds
+        self._new = kinds.unborn.__new__
         self._task: Any = None  # the one whose first step is under way
         self._begun: _Begun | None = None  # and what follows that step, if the task has been born in it
         self._own: Context  # and its context
@@ -109,28 +110,37 @@ class EagerStarter:
         Not if it has been cancelled: cancelled work has no end to tell of. To be called outside every task.
         """
         self._own = context = self._context.copy()
-        self._task = task = self._unborn.__new__(self._unborn)
+        self._task = task = self._new(self._unborn)
         task._starter, task._work = self, work
-        _enter_task(self._loop, task)
-        waits, awaited, value, error = False, None, None, None
+        loop = self._loop
+        _enter_task(loop, task)
         try:
             awaited = context.run(work.send, None)
-            waits = True
         except StopIteration as stop:
-            value = stop.value
-        except (Exception, asyncio.CancelledError) as raised:
-            error = raised
-        finally:
-            _leave_task(self._loop, task)
-            self._task, begun, self._begun = None, self._begun, None
-        if waits or begun is not None or getrefcount(task) > HELD_BY_US:
-            if begun is None:
-                begun = self._give_birth(task)
-            if waits:
-                self._keep(task)
-            begun.go_on(FirstStep(waits, awaited, value, error), finish, subject)
-        elif not isinstance(error, asyncio.CancelledError):
-            finish(subject, value, error)
+            _leave_task(loop, task)
+            self._task = None
+            if self._begun is None and getrefcount(task) == HELD_BY_US:
+                finish(subject, stop.value, None)
+                return
+            first = FirstStep(False, None, stop.value, None)
+        except (Exception, asyncio.CancelledError) as error:
+            _leave_task(loop, task)
+            first = FirstStep(False, None, None, error)
+        except BaseException:
+            _leave_task(loop, task)
+            self._task = self._begun = None
+            raise
+        else:
+            _leave_task(loop, task)
+            first = FirstStep(True, awaited, None, None)
+        self._go_on(task, first, finish, subject)
+
+    def _go_on(self, task: Any, first: FirstStep, finish: Finish, subject: Any) -> None:
+        begun = self._begun or self._give_birth(task)
+        self._task = self._begun = None
+        if first.waits:
+            self._keep(task)
+        begun.go_on(first, finish, subject)
 
     def bear(self, task: Any) -> None:
         """Make the task whose first step is under way an ordinary task."""
@@ -178,12 +188,12 @@ class _Begun:
     async def rest(self) -> Any:
         """The coroutine of the born task."""
         # Since Python 3.12 a task takes nothing but a native coroutine.
-        _, awaited, value, error = first = self._first
+        waits, awaited, value, error = self._first
         task, self._task = self._task, None  # or it would hold itself
         try:
             if error is not None:
                 raise error
-            if first.waits:
+            if waits:
                 value = await _rest(task._work, awaited)
         except Exception as raised:
             self._tell(task, None, raised)

@@ -98,7 +98,7 @@ class Host:
         self.name = spec.name
         self.spec = spec
         self.outbox = Outbox(spec.name, network, seed)
-        self._lanes = self.outbox.lanes
+        self._express = {} if recorder.tracing else self.outbox.express
         self._classes = classes
         self._carrier = carrier
         self._now_us, self._serve, self._deliver = carrier.now_us, carrier.serve, carrier.deliver
@@ -153,19 +153,18 @@ class Host:
         if not calls:
             self._carrier.call_at_us(now + lane.delay_us, partial(self._expire, lane))
         calls.append((now + lane.delay_us, number))
-        self.send((number, self.name, target, False, method, (args, kwargs or None)))
+        message = (number, self.name, target, False, method, (args, kwargs or None))
+        delay = self._express.get((target, method, False))
+        if delay is None:
+            self.send(message)
+        else:  # nearly every message of an untraced run, and so worth a repetition
+            self.messages_sent += 1
+            self._deliver(message, delay(), None)
         return call
 
     def send(self, message: WireMessage) -> None:
         """Let the network decide on a message, and hand its copies to the runtime."""
         self.messages_sent += 1
-        lane = self._lanes.get((message[2], message[4], message[3]))
-        if lane is not None and lane.plain and not self._recorder.tracing:  # nearly every message of an untraced run
-            self._deliver(message, lane.delay(), None)
-        else:
-            self._send_with_care(message)
-
-    def _send_with_care(self, message: WireMessage) -> None:
         now = self._now_us()
         delays, fate = self.outbox.route(message, now)
         record = None
@@ -239,8 +238,14 @@ class Host:
         else:
             self._carrier.failed(error)
             answer = (UNKNOWN, f"{type(error).__name__} in {method}")
+        delay = self._express.get((source, method, True))
+        message = (number, self.name, source, True, method, answer)
         try:
-            self.send((number, self.name, source, True, method, answer))
+            if delay is None:
+                self.send(message)
+            else:
+                self.messages_sent += 1
+                self._deliver(message, delay(), None)
         except Exception as unsendable:
             self._carrier.failed(unsendable)
 

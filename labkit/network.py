@@ -68,6 +68,7 @@ class Outbox:
         self._network = network
         self._seed = seed
         self.lanes: dict[tuple[str, str, bool], _Lane] = {}  # by target, method, and whether it is a reply
+        self.express: dict[tuple[str, str, bool], Sampler] = {}  # those on which nothing but a delay can happen
         self._random: dict[str, Random] = {}
         self._last_arrival: dict[str, int] = {}
         self._cut: set[str] = set()
@@ -77,22 +78,22 @@ class Outbox:
     def cut(self, targets: Iterable[str]) -> None:
         """Lose everything sent to `targets` from now on."""
         self._cut.update(targets)
-        self.lanes.clear()
+        self._change()
 
     def heal(self) -> None:
         """End every partition."""
         self._cut.clear()
-        self.lanes.clear()
+        self._change()
 
     def hold(self, targets: Iterable[str]) -> None:
         """Keep back everything sent to `targets` from now on."""
         self._holding.update(targets)
-        self.lanes.clear()
+        self._change()
 
     def release(self) -> list[tuple]:
         """Stop keeping messages back; returns those kept, in the order they were sent."""
         self._holding.clear()
-        self.lanes.clear()
+        self._change()
         held, self._held = self._held, []
         return held
 
@@ -101,7 +102,11 @@ class Outbox:
         change = {name: value for name, value in (("loss", loss), ("duplication", duplication)) if value is not None}
         links = {pair: replace(link, **change) for pair, link in self._network.links.items()}
         self._network = replace(self._network, default=replace(self._network.default, **change), links=links)
+        self._change()
+
+    def _change(self) -> None:
         self.lanes.clear()
+        self.express.clear()
 
     def route(self, message: tuple, now_us: int) -> tuple[tuple[int, ...], str]:
         """The delays in microseconds after which copies of `message` arrive, and the message's fate.
@@ -148,6 +153,8 @@ class Outbox:
             random = self._random[target] = Random(f"{self._seed}/link/{self._source}>{target}")
         lane = _Lane(link or Link(), latency or Constant(0.0), random, "" if link is None else blocked)
         self.lanes[target, method, is_reply] = lane
+        if lane.plain:
+            self.express[target, method, is_reply] = lane.delay
         return lane
 
 

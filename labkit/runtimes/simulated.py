@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from heapq import heappush
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from simpy.events import NORMAL
 
 from labkit.cluster import Cluster, Conditions
-from labkit.copying import cannot_change, snapshot
+from labkit.copying import IMMUTABLE, cannot_change, snapshot
 from labkit.disk import SimulatedDisk
 from labkit.eager import EagerStarter
 from labkit.errors import RunTimedOut
@@ -24,6 +24,9 @@ from labkit.host import Host, NodeSpec, WireMessage
 from labkit.runtimes.interruption import between_events
 from labkit.runtimes.simulated_loop import SimulatedLoop
 from labkit.runtimes.simulated_tasks import KINDS, Handle, Incarnation
+
+
+MESSAGE_PARTS = len(get_args(WireMessage))
 
 
 def execute(
@@ -115,7 +118,7 @@ class _Simulation:
         progress: Callable[[int], None] | None,
         check_interruption: Callable[[], None],
     ):
-        self.loop = SimulatedLoop(self._arrive)
+        self.loop = SimulatedLoop()
         self._check_interruption = check_interruption
         self._environment = self.loop.environment
         self._cluster = cluster
@@ -155,32 +158,27 @@ class _Simulation:
         return self._recording.in_order()
 
     def deliver(self, message: WireMessage, delay_us: int, record: list[Message] | None) -> None:
-        if not cannot_change(message[5]):
-            message = (*message[:5], snapshot(message[5]))
-        # schedule_us, written out: this runs for every message. A tuple is what the loop takes to `_arrive`.
+        first, second = message[5]
+        # Most of what is sent is flat: it is seen here, without a call.
+        if second is not None or not IMMUTABLE.issuperset(map(type, first)):
+            if not cannot_change(message[5]):
+                message = (*message[:5], snapshot(message[5]))
+        # schedule_us, written out: this runs for every message. A tuple is what the loop takes for one.
         environment = self._environment
-        arrival = (message, record.pop()) if record else message
+        arrival = (*message, record.pop()) if record else message
         heappush(environment._queue, (environment._now + delay_us, NORMAL, next(environment._eid), arrival))
 
-    def _arrive(self, arrival: WireMessage | tuple[WireMessage, Message]) -> None:
-        message, row = arrival if len(arrival) == 2 else (arrival, None)
-        host, life = self._places[message[2]]
-        if not life.alive:
-            if row is not None:
-                row.fate = "undelivered"
-            return
-        if life.paused:
-            life.backlog.append(arrival)
-            return
-        if row is not None:
-            row.arrived_us = self._environment._now
-        self.loop.owner = life
-        try:
-            host.receive(message)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # SystemExit is one: the end of a node, not of the process that simulates it
-            self.loop.fail(error, life)
+    def _traced(self, host: Host) -> Callable[[tuple], None]:
+        # Takes a message, and the row of the trace that its arrival completes, unless the trace was full.
+        environment, receive = self._environment, host.receive
+
+        def receive_traced(arrival: tuple) -> None:
+            if len(arrival) > MESSAGE_PARTS:
+                arrival[MESSAGE_PARTS].arrived_us = environment._now
+                arrival = arrival[:MESSAGE_PARTS]
+            receive(arrival)
+
+        return receive_traced
 
     def _run_clients(self) -> None:
         limit_us = round(self._cluster.time_limit * 1e6)
@@ -205,6 +203,7 @@ class _Simulation:
             host = life.context.run(self._host, spec, carrier, incarnation)
         self._places[name] = place = _Place(host, life)
         self._all_places.append(place)
+        self.loop.receivers[name] = self._traced(host) if self._recorder.tracing else host.receive, life
         for fault in self._standing.for_node(name):
             host.apply(fault)
         if spec.is_client:
@@ -251,8 +250,7 @@ class _Simulation:
 
     def _crash(self, name: str) -> None:
         life = self._places[name].life
-        life.alive = False
-        life.backlog.clear()
+        life.crash()
         if not self._restarts_left[name]:  # otherwise a client goes on with its work when it is back
             self._finished(name)
 
@@ -263,11 +261,11 @@ class _Simulation:
             self._boot(name, self._lives[name])
 
     def _pause(self, name: str) -> None:
-        self._places[name].life.paused = True
+        self._places[name].life.runs = False
 
     def _resume(self, name: str) -> None:
         life = self._places[name].life
-        life.paused = False
+        life.runs = life.alive
         self.loop.make_ready(life.backlog)
 
     def _report(self) -> None:
@@ -280,7 +278,7 @@ class _Simulation:
         # not run theirs in mid-simulation. Closing them here is too late to send, write or record anything.
         self._recorder.close()
         for place in self._all_places:
-            place.life.alive = False
+            place.life.crash()
             for task in place.life.tasks():
                 task._log_destroy_pending = False
                 with suppress(RuntimeError):

@@ -46,13 +46,14 @@ FEW_CANCELLED = 100
 class SimulatedLoop(Refusing):
     """Runs coroutines in virtual time; one object, one run.
 
-    Entries of SimPy's queue are events of SimPy's own, callbacks and timers, functions to call, or tuples, which go to
-    `arrive`. `owner` is the node whose code is running, to which all that is begun then belongs.
+    Entries of SimPy's queue are events of SimPy's own, callbacks and timers, functions to call, or tuples: messages,
+    whose third is the name of their receiver. `owner` is the node whose code is running, to which all that is begun
+    then belongs.
     """
 
-    def __init__(self, arrive: Callable[[tuple], None] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._arrive = arrive
+        self.receivers: dict[str, tuple[Callable[[tuple], None], Incarnation]] = {}
         self.environment = simpy.Environment(0)
         self.owner: Incarnation | None = None
         self.numbers = 0
@@ -71,7 +72,7 @@ class SimulatedLoop(Refusing):
 
     def set_debug(self, enabled: bool) -> None:
         """Asyncio's debug mode; off unless somebody asks for it."""
-        self._debug = enabled
+        self._debug = self._careful = enabled
         self.get_debug = partial(bool, enabled)  # in C: asked for by every future that is made
 
     def call_soon(self, callback: Callback, *args: Any, context: Context | None = None) -> asyncio.Handle:
@@ -79,7 +80,7 @@ class SimulatedLoop(Refusing):
         if callback is at_its_end:
             callback(*args)
             return None
-        if self._closed or self._debug:
+        if self._careful:
             self._check(callback, "call_soon")
         handle = Handle(callback, args, self, context)
         self._ready.append(handle)
@@ -93,7 +94,7 @@ class SimulatedLoop(Refusing):
 
     def call_at(self, when: float, callback: Callback, *args: Any, context: Context | None = None) -> Any:
         """Run `callback` at the virtual time `when`: in the first microsecond that is not before it."""
-        if self._closed or self._debug:
+        if self._careful:
             if when is None:
                 raise TypeError("when cannot be None")
             self._check(callback, "call_at")
@@ -166,6 +167,7 @@ class SimulatedLoop(Refusing):
     def close(self) -> None:
         """Drop all that is left."""
         super().close()
+        self._careful = True
         self.environment._queue.clear()
 
     def _check(self, callback: Callback, method: str) -> None:
@@ -242,24 +244,33 @@ class SimulatedLoop(Refusing):
 
     def _run_some(self, limit_us: int) -> bool:
         # Some thousand events; False when there is nothing more to do, or no leave to do it.
-        environment, arrive = self.environment, self._arrive
+        environment, ready, receivers = self.environment, self._ready, self.receivers
         queue = environment._queue
         for _ in range(EVENTS_AT_A_TIME):
-            if self._ready:
+            if ready:
                 self._run_ready()
             if self._stopping or not queue or queue[0][0] > limit_us:
                 return False
-            if isinstance(queue[0][3], Event):  # what node code makes with SimPy itself takes SimPy's own way
+            now, _, _, entry = queue[0]
+            environment._now = now
+            if type(entry) is tuple:
+                heappop(queue)
+                if not queue or queue[0][0] != now:
+                    receive, owner = receivers[entry[2]]
+                    if owner.runs:
+                        self.owner = owner
+                        try:
+                            receive(entry)
+                        except BaseException as error:
+                            self._failed(receive, owner, error)
+                    else:
+                        owner.put_off(entry)
+                    continue
+                ready.append(entry)
+            elif isinstance(entry, Event):  # what node code makes with SimPy itself takes SimPy's own way
                 environment.step()
                 continue
-            now, _, _, entry = heappop(queue)
-            environment._now = now
-            if queue and queue[0][0] == now:
-                self._become_ready(entry)
-            elif type(entry) is tuple:
-                arrive(entry)
-            elif type(entry) is not Timer or self._fire(entry):
-                self._run_entry(entry)
+            self._become_ready()
         return True
 
     def _run_once(self) -> None:
@@ -272,17 +283,26 @@ class SimulatedLoop(Refusing):
         self._become_ready()
         self._run_pass()
 
-    def _become_ready(self, *first: Any) -> None:
+    def _become_ready(self) -> None:
         # All that is due at this instant, before anything that it wakes: timers in the order of their times, as in
         # asyncio, after the messages, which a real loop would have read from its sockets first.
-        environment = self.environment
+        environment, ready = self.environment, self._ready
         queue, now = environment._queue, environment._now
-        due = list(first)
-        while queue and queue[0][0] <= now and not isinstance(queue[0][3], Event):
-            due.append(heappop(queue)[3])
-        timers = [entry for entry in due if type(entry) is Timer]
-        self._ready.extend(entry for entry in due if type(entry) is not Timer)
-        self._ready.extend(timer for timer in sorted(timers, key=_when) if self._fire(timer))
+        timers = []
+        while queue and queue[0][0] <= now:
+            entry = queue[0][3]
+            if type(entry) is Timer:
+                timers.append(entry)
+            elif isinstance(entry, Event):
+                break
+            else:
+                ready.append(entry)
+            heappop(queue)
+        if len(timers) > 1:
+            timers.sort(key=_when)
+        for timer in timers:
+            if self._fire(timer):
+                ready.append(timer)
 
     def _fire(self, timer: Timer) -> bool:
         timer._scheduled = False
@@ -309,35 +329,48 @@ class SimulatedLoop(Refusing):
         count = len(ready)
         for _ in range(count):
             entry = ready.popleft()
-            if type(entry) is tuple:
-                self._arrive(entry)
+            kind = type(entry)
+            if kind is Handle or kind is Timer:
+                if entry._cancelled:
+                    continue
+                owner = self.owner = entry.owner
+                if owner is not None and not owner.runs:
+                    owner.put_off(entry)
+                    continue
+                try:
+                    entry._context.run(entry._callback, *entry._args)
+                except BaseException as error:
+                    self._failed(entry, owner, error)
+            elif kind is tuple:
+                self.receive(entry)
             else:
-                self._run_entry(entry)
+                self.owner = None
+                entry()
         return count
 
-    def _run_entry(self, entry: Any) -> None:
-        if not isinstance(entry, events.Handle):
-            self.owner = None
-            entry()
-        elif not entry._cancelled:
-            owner = self.owner = entry.owner
-            if owner is None or (owner.alive and not owner.paused):
-                self._run(entry, owner)
-            elif owner.alive:
-                owner.backlog.append(entry)
-
-    def _run(self, handle: Any, owner: Incarnation | None) -> None:
+    def receive(self, message: tuple) -> None:
+        # As `_run_some` does for nearly every message.
+        receive, owner = self.receivers[message[2]]
+        if not owner.runs:
+            owner.put_off(message)
+            return
+        self.owner = owner
         try:
-            handle._context.run(handle._callback, *handle._args)
-        except KeyboardInterrupt:
-            raise
-        except SystemExit as error:
-            if owner is None:
-                raise
-            self.fail(error, owner)
+            receive(message)
         except BaseException as error:
-            message = f"Exception in callback {handle!r}"
-            self.call_exception_handler({"message": message, "exception": error, "handle": handle})
+            self._failed(receive, owner, error)
+
+    def _failed(self, handle: Any, owner: Incarnation | None, error: BaseException) -> None:
+        # SystemExit in a node is the end of that node, not of the process that simulates it.
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        if isinstance(error, SystemExit):
+            if owner is None:
+                raise error
+            self.fail(error, owner)
+            return
+        message = f"Exception in callback {handle!r}"
+        self.call_exception_handler({"message": message, "exception": error, "handle": handle})
 
     def _stuck(self) -> LabkitError:
         now = self.environment._now / 1e6

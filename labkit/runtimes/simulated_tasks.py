@@ -22,12 +22,22 @@ class Incarnation:
     def __init__(self, name: str):
         self.name = name
         self.alive = True
-        self.paused = False
+        self.runs = True  # it is alive and not paused
         self.backlog: deque[Any] = deque()
         self.exception_handler: Any = None
         self.context = copy_context()
         self.failed: list[ref[SimulatedTask]] = []
         self._running: dict[int, SimulatedTask] = {}
+
+    def crash(self) -> None:
+        """End it for good."""
+        self.alive = self.runs = False
+        self.backlog.clear()
+
+    def put_off(self, entry: Any) -> None:
+        """Keep what is due until the node is resumed; a dead one never is."""
+        if self.alive:
+            self.backlog.append(entry)
 
     def keep(self, task: SimulatedTask) -> None:
         """Keep a task for as long as it runs: asyncio holds tasks only weakly."""
@@ -60,14 +70,12 @@ class Handle(asyncio.Handle):
     """A callback that will run unless cancelled, or unless its node is dead by then."""
 
     __slots__ = ("owner",)
-    # Asyncio's own constructor asks the loop for its debug mode, and keeps a stack, for the sake of these two.
-    _source_traceback = None
-    _repr = None
+    # What asyncio keeps for its debug mode.
+    _source_traceback = _repr = _loop = None
 
     def __init__(self, callback: Any, args: tuple, loop: SimulatedLoop, context: Context | None):
         self._callback = callback
         self._args = args
-        self._loop = loop
         self._context = copy_context() if context is None else context
         self._cancelled = False
         self.owner = loop.owner
@@ -82,8 +90,7 @@ class Timer(asyncio.TimerHandle):
     """A callback that is due at the virtual time `when`."""
 
     __slots__ = ("owner",)
-    _source_traceback = None
-    _repr = None
+    _source_traceback = _repr = None
 
     def __init__(self, when: float, callback: Any, args: tuple, loop: SimulatedLoop, context: Context | None):
         self._when = when
