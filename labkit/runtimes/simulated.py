@@ -25,8 +25,9 @@ from labkit.runtimes.interruption import between_events
 from labkit.runtimes.simulated_loop import SimulatedLoop
 from labkit.runtimes.simulated_tasks import KINDS, Handle, Incarnation
 
-
 MESSAGE_PARTS = len(get_args(WireMessage))
+"""Where the row of the trace stands that travels with a traced message."""
+"""Where the row of the trace stands that travels with a traced message."""
 
 
 def execute(
@@ -160,9 +161,8 @@ class _Simulation:
     def deliver(self, message: WireMessage, delay_us: int, record: list[Message] | None) -> None:
         first, second = message[5]
         # Most of what is sent is flat: it is seen here, without a call.
-        if second is not None or not IMMUTABLE.issuperset(map(type, first)):
-            if not cannot_change(message[5]):
-                message = (*message[:5], snapshot(message[5]))
+        if (second is not None or not IMMUTABLE.issuperset(map(type, first))) and not cannot_change(message[5]):
+            message = (*message[:5], snapshot(message[5]))
         # schedule_us, written out: this runs for every message. A tuple is what the loop takes for one.
         environment = self._environment
         arrival = (*message, record.pop()) if record else message

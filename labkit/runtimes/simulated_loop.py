@@ -51,11 +51,12 @@ class SimulatedLoop(Refusing):
     then belongs.
     """
 
+    owner: Incarnation | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self.receivers: dict[str, tuple[Callable[[tuple], None], Incarnation]] = {}
         self.environment = simpy.Environment(0)
-        self.owner: Incarnation | None = None
         self.numbers = 0
         self.errors: list[NodeFailure] = []
         self._cancelled = 0  # timers in the queue that will never fire
@@ -125,35 +126,27 @@ class SimulatedLoop(Refusing):
             self.owner.keep(task)
         return task
 
-    def set_exception_handler(self, handler: Any) -> None:
-        """What is told of errors that nobody awaits, in the node that asks for it."""
-        super().set_exception_handler(handler)  # refuses what cannot be called
-        if self.owner is not None:
-            self.owner.exception_handler, self._exception_handler = handler, None
+    @property
+    def _exception_handler(self) -> Any:
+        # What the node that runs now has set: another is not told of its errors.
+        return self._own_handler if self.owner is None else self.owner.exception_handler
 
-    def get_exception_handler(self) -> Any:
-        """The handler that this node has set, or None."""
-        return self._exception_handler if self.owner is None else self.owner.exception_handler
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Take an error that nobody awaited, on behalf of the node that it belongs to."""
-        owner = _owner_of(context, self.owner)
-        if owner is None:
-            super().call_exception_handler(context)
-            return
-        usual, self._exception_handler = self._exception_handler, owner.exception_handler
-        with self.on_behalf_of(owner):
-            super().call_exception_handler(context)
-        self._exception_handler = usual
+    @_exception_handler.setter
+    def _exception_handler(self, handler: Any) -> None:
+        if self.owner is None:
+            self._own_handler = handler
+        else:
+            self.owner.exception_handler = handler
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """End the run with the error of a node, unless the node is dead."""
-        owner = _owner_of(context, self.owner)
+        source = context.get("task") or context.get("future")
+        owner = getattr(source, "owner", None) or self.owner
         if owner is None:
             super().default_exception_handler(context)
         elif owner.alive:
             error = context.get("exception") or NodeFailure(context["message"])
-            self.fail(error, owner, getattr(context.get("future"), "failed_us", None))
+            self.fail(error, owner, getattr(source, "failed_us", None))
 
     def timer_cancelled(self) -> None:
         """Note that a timer in the queue will not fire; now and then, drop all of those."""
@@ -380,7 +373,3 @@ class SimulatedLoop(Refusing):
 def _when(timer: Timer) -> float:
     return timer._when
 
-
-def _owner_of(context: dict[str, Any], current: Incarnation | None) -> Incarnation | None:
-    source = context.get("task") or context.get("future") or context.get("handle")
-    return getattr(source, "owner", None) or current

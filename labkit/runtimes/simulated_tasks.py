@@ -71,11 +71,12 @@ class Handle(asyncio.Handle):
 
     __slots__ = ("owner",)
     # What asyncio keeps for its debug mode.
-    _source_traceback = _repr = _loop = None
+    _source_traceback = _repr = None
 
     def __init__(self, callback: Any, args: tuple, loop: SimulatedLoop, context: Context | None):
         self._callback = callback
         self._args = args
+        self._loop = loop
         self._context = copy_context() if context is None else context
         self._cancelled = False
         self.owner = loop.owner
