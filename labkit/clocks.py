@@ -15,6 +15,7 @@ from labkit.copying import IMMUTABLE
 from labkit.errors import BadInput
 
 MILLION = 1_000_000
+NEVER_US = 2**62
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,18 @@ class PhysicalClock:
     second of true time, as it does in a real machine.
     """
 
-    def __init__(self, now_us: Callable[[], int], error: ClockError = ClockError(), owner: str = ""):
+    def __init__(
+        self,
+        now_us: Callable[[], int],
+        error: ClockError = ClockError(),
+        owner: str = "",
+        reservation: Reservation | None = None,
+    ):
         self._now_us = now_us
         self._base_us = 0
         self._reading_us = round(error.offset * MILLION)
         self._drift_ppb = round(error.drift_ppm * 1000)
-        self.hybrid = HybridClock(self, owner)
+        self.hybrid = HybridClock(self, owner, reservation or Reservation())
 
     def now_us(self) -> int:
         """What the clock reads, in microseconds since the run began."""
@@ -75,7 +82,9 @@ class PhysicalClock:
         self._drift_ppb = round(drift_ppm * 1000)
 
     def true_delay_us(self, seconds: float) -> int:
-        """How many microseconds of true time pass while this clock counts `seconds`."""
+        """How many microseconds of true time pass while this clock counts `seconds`; `NEVER_US` for infinity."""
+        if seconds == math.inf:
+            return NEVER_US
         if not self._drift_ppb:
             return round(seconds * MILLION)
         return round(seconds * MILLION * 1e9 / (1_000_000_000 + self._drift_ppb))
@@ -96,27 +105,48 @@ class Timestamp(NamedTuple):
 IMMUTABLE.add(Timestamp)
 
 
-class HybridClock:
-    """A clock that stays close to physical time and never runs against causality.
+class Reservation:
+    """Up to which reading a hybrid clock may have given out timestamps; this one lasts as long as the process."""
 
-    Kulkarni et al., Logical Physical Clocks, OPODIS 2014, figure 5.
+    def __init__(self) -> None:
+        self.until_us = 0
+
+    def extend(self, until_us: int) -> None:
+        """Reserve up to `until_us`; what a disk keeps is durable when this returns."""
+        self.until_us = until_us
+
+
+RESERVED_AHEAD_US = 100_000
+"""How far ahead a hybrid clock reserves: the fewer forced writes, the further ahead it may be after a crash."""
+
+
+class HybridClock:
+    """A clock that stays close to physical time and never runs against causality, nor back after a crash.
+
+    Kulkarni et al., Logical Physical Clocks, OPODIS 2014, figure 5. The figure has no crashes: here readings are
+    reserved on the node's disk before they are given out, so that a new incarnation begins after all of them, by at
+    most `RESERVED_AHEAD_US`. That is a forced write for each 0.1 s of readings, which costs a simulation no time.
     """
 
-    def __init__(self, physical: PhysicalClock, owner: str):
+    def __init__(self, physical: PhysicalClock, owner: str, reservation: Reservation):
         self._physical = physical
+        self._reservation = reservation
         self.owner = owner
-        self._latest = (0, 0)
+        self._latest = (reservation.until_us, 0)
+        self._reserved_us = reservation.until_us
 
     def tick(self) -> Timestamp:
         """The timestamp of an event at this node: later than every one ticked or received here before."""
-        physical, counter = self._latest
-        now = self._physical.now_us()
-        self._latest = (now, 0) if now > physical else (physical, counter + 1)
-        return Timestamp(*self._latest, self.owner)
+        return self._after(self._latest)
 
     def receive(self, remote: Timestamp) -> Timestamp:
         """Take note of a timestamp that a message brought; the next tick is later than it."""
-        seen = max(self._latest, (remote.physical_us, remote.counter))
+        return self._after(max(self._latest, (remote.physical_us, remote.counter)))
+
+    def _after(self, seen: tuple[int, int]) -> Timestamp:
         now = self._physical.now_us()
         self._latest = (now, 0) if now > seen[0] else (seen[0], seen[1] + 1)
+        if self._latest[0] >= self._reserved_us:
+            self._reserved_us = self._latest[0] + RESERVED_AHEAD_US
+            self._reservation.extend(self._reserved_us)
         return Timestamp(*self._latest, self.owner)

@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from labkit.clocks import Reservation
 from labkit.copying import snapshot
 
 _HEADER = struct.Struct("<II")
+_READING = struct.Struct("<q")
 
 
 class Disk:
@@ -22,6 +24,9 @@ class Disk:
 
     `write` is quick and volatile, `sync` makes all written so far durable, `save` does both.
     """
+
+    reservation: Reservation
+    """Kept apart from all other values, and durable at once."""
 
     def __init__(self) -> None:
         self._unsynced: dict[Any, Any] = {}
@@ -72,13 +77,22 @@ class Disk:
         """Return once `writes` would survive a crash."""
 
 
+class Platter(dict[Any, Any]):
+    """What outlives a simulated node: its durable values, by name, and what its hybrid clock has reserved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reservation = Reservation()
+
+
 class SimulatedDisk(Disk):
     """The simulator's disk: `platter` outlives the node's incarnations; a sync takes `sync_delay` seconds."""
 
-    def __init__(self, platter: dict[Any, Any], sync_delay: float = 0.0):
+    def __init__(self, platter: Platter, sync_delay: float = 0.0):
         super().__init__()
         self._platter = platter
         self._sync_delay = sync_delay
+        self.reservation = platter.reservation
 
     def _all_durable(self) -> dict[Any, Any]:
         return self._platter
@@ -99,6 +113,7 @@ class FileDisk(Disk):
     def __init__(self, path: Path):
         super().__init__()
         self._values, length = _replay(path)
+        self.reservation = _FileReservation(path.with_suffix(".clock"))
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.ftruncate(self._file, length)
         os.lseek(self._file, length, os.SEEK_SET)
@@ -109,6 +124,7 @@ class FileDisk(Disk):
         """Wait for the sync under way and close the file."""
         self._writer.shutdown()
         os.close(self._file)
+        self.reservation.close()
 
     def _all_durable(self) -> dict[Any, Any]:
         return self._values
@@ -127,6 +143,26 @@ class FileDisk(Disk):
         while record:
             record = record[os.write(self._file, record) :]
         os.fsync(self._file)
+
+
+class _FileReservation(Reservation):
+    """A small file of its own; as few bytes as this a disk writes whole or not at all."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        kept = os.pread(self._file, _READING.size, 0)
+        if len(kept) == _READING.size:
+            (self.until_us,) = _READING.unpack(kept)
+
+    def extend(self, until_us: int) -> None:
+        super().extend(until_us)
+        os.pwrite(self._file, _READING.pack(until_us), 0)
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
 
 
 def _replay(path: Path) -> tuple[dict[Any, Any], int]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from labkit.calls import OK, UNKNOWN, Call, CallError
 from labkit.clocks import ClockError, PhysicalClock
 from labkit.disk import Disk
+from labkit.errors import BadInput
 from labkit.faults import Fault
 from labkit.history import Note, Operation
 from labkit.network import Network, Outbox
@@ -23,6 +24,9 @@ WireMessage = tuple[int, str, str, bool, str, Any]
 (outcome, value). A reply carries the number of its request."""
 
 _NUMBERS_PER_INCARNATION = 1_000_000_000
+
+FEW = 1000
+"""Calls that may be remembered after they were answered."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ class Host:
         self.messages_sent = 0
         self.node = node = spec.node_class(**spec.parameters)
         node.name, node.disk, node._host = spec.name, disk, self
-        node.clock = PhysicalClock(carrier.now_us, spec.clock, spec.name)
+        node.clock = PhysicalClock(carrier.now_us, spec.clock, spec.name, disk.reservation)
         node.random = Random(f"{seed}/node/{spec.name}/{incarnation}")
         self.default_timeout = getattr(node, "call_timeout", 1.0)
         self._handlers = {name: getattr(node, name) for name in remote_interface(spec.node_class)}
@@ -150,6 +154,8 @@ class Host:
         lane = self._deadlines.get(timeout) or self._new_lane(timeout)
         now = self._now_us()
         calls = lane.calls
+        if len(calls) >= lane.room:
+            calls = lane.drop_answered(self._waiting)
         if not calls:
             self._carrier.call_at_us(now + lane.delay_us, partial(self._expire, lane))
         calls.append((now + lane.delay_us, number))
@@ -259,6 +265,8 @@ class Host:
             raise
 
     def _new_lane(self, timeout: float) -> _Lane:
+        if timeout != timeout:
+            raise BadInput("timeout is nan: it must be a number of seconds, or infinite")
         lane = self._deadlines[timeout] = _Lane(timeout, self.node.clock.true_delay_us(timeout))
         return lane
 
@@ -279,9 +287,17 @@ class Host:
 class _Lane:
     """Calls with the same timeout: they expire in the order in which they were made, so one timer serves them all."""
 
-    __slots__ = ("calls", "delay_us", "timeout")
+    __slots__ = ("calls", "delay_us", "room", "timeout")
 
     def __init__(self, timeout: float, delay_us: int):
         self.timeout = timeout
         self.delay_us = delay_us
         self.calls: deque[tuple[int, int]] = deque()
+        self.room = FEW
+
+    def drop_answered(self, waiting: Mapping[int, Call]) -> deque[tuple[int, int]]:
+        """Now and then: with a long timeout, those that wait are few among those that were answered."""
+        oldest, *rest = self.calls  # for which the timer is set
+        self.calls = deque([oldest, *(entry for entry in rest if entry[1] in waiting)])
+        self.room = 2 * len(self.calls) + FEW
+        return self.calls

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.clocks import MILLION, ClockError, PhysicalClock, Timestamp
+from labkit.clocks import MILLION, RESERVED_AHEAD_US, ClockError, PhysicalClock, Reservation, Timestamp
 
 DAY_US = 86_400 * MILLION
 PPM = st.integers(-200_000, 200_000)
@@ -157,3 +157,39 @@ def test_a_clock_that_is_set_back_does_not_take_the_hybrid_clock_along(step):
     after = set_back.hybrid.tick()
     assert set_back.now_us() < before.physical_us
     assert after > before
+
+
+LIVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("tick"), st.integers(0, 200_000)),
+        st.tuples(st.just("receive"), st.integers(0, 10**12)),
+        st.tuples(st.just("step"), st.integers(-(10**9), 10**9)),
+        st.tuples(st.just("crash"), st.integers(0, 1000)),
+    ),
+    max_size=30,
+)
+
+
+@given(LIVES)
+def test_no_crash_takes_a_hybrid_clock_back(lives):
+    true, reservation, error, stamps = TrueTime(), Reservation(), ClockError(), [Timestamp(-1, 0)]
+    own = PhysicalClock(true, error, "n", reservation)
+    for kind, amount in lives:
+        if kind == "tick":
+            true.us += amount
+            stamps.append(own.hybrid.tick())
+        elif kind == "receive":
+            stamps.append(own.hybrid.receive(Timestamp(amount, amount % 3, "m")))
+            assert (stamps[-1].physical_us, stamps[-1].counter) > (amount, amount % 3)
+        elif kind == "step":
+            own.step(amount / MILLION)
+        else:
+            true.us += amount
+            before = own.hybrid.tick()
+            own = PhysicalClock(true, error, "n", reservation)
+            after = own.hybrid.tick()
+            assert before < after
+            ahead = after.physical_us - max(before.physical_us, own.now_us())
+            assert ahead <= RESERVED_AHEAD_US
+            stamps += [before, after]
+    assert stamps == sorted(set(stamps))

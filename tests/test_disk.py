@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.disk import FileDisk, SimulatedDisk
+from labkit.disk import FileDisk, Platter, SimulatedDisk
 
 STEPS = st.lists(
     st.one_of(
@@ -25,7 +25,7 @@ class Simulated:
     """A simulated disk and its crashes."""
 
     def __init__(self, _folder):
-        self._platter = {}
+        self._platter = Platter()
         self.start()
 
     def start(self):
@@ -122,7 +122,7 @@ def test_a_write_can_be_read_while_it_is_being_synced(machine):
 
 def test_a_sync_waits_for_what_another_task_is_syncing():
     async def work():
-        platter = {}
+        platter = Platter()
         disk = SimulatedDisk(platter, sync_delay=0.001)
         disk.write("vote", "a")
         other = asyncio.create_task(disk.sync())
@@ -137,7 +137,7 @@ def test_a_sync_waits_for_what_another_task_is_syncing():
 
 def test_a_sync_that_was_cancelled_forgets_nothing():
     async def work():
-        platter = {}
+        platter = Platter()
         disk = SimulatedDisk(platter, sync_delay=0.001)
         disk.write("vote", "a")
         cancelled = asyncio.create_task(disk.sync())
@@ -217,3 +217,11 @@ def test_a_damaged_last_record_is_not_believed(tmp_path):
 def test_values_that_cannot_be_pickled_are_refused_when_written(machine):
     with pytest.raises((pickle.PicklingError, AttributeError)):
         machine.disk.write("lambda", lambda: 0)
+
+
+def test_what_a_clock_has_reserved_survives_a_crash_and_is_no_value(machine):
+    assert machine.disk.reservation.until_us == 0
+    machine.disk.reservation.extend(86_400_000_000)
+    machine.crash()
+    assert machine.disk.reservation.until_us == 86_400_000_000
+    assert asyncio.run(machine.disk.load_all()) == {}

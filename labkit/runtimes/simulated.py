@@ -15,7 +15,7 @@ from simpy.events import NORMAL
 
 from labkit.cluster import Cluster, Conditions
 from labkit.copying import IMMUTABLE, cannot_change, snapshot
-from labkit.disk import SimulatedDisk
+from labkit.disk import Platter, SimulatedDisk
 from labkit.eager import EagerStarter
 from labkit.errors import RunTimedOut
 from labkit.faults import OF_A_CLOCK, After, Fault, FaultPlan, Standing
@@ -130,7 +130,7 @@ class _Simulation:
         self._recorder = _SimulatedRecorder(self._recording, self._conditions, trace, cluster.trace_limit)
         self._classes = {spec.name: spec.node_class for spec in cluster.nodes}
         self._specs = {spec.name: spec for spec in cluster.nodes}
-        self._platters: dict[str, dict[str, Any]] = {spec.name: {} for spec in cluster.nodes}
+        self._platters = {spec.name: Platter() for spec in cluster.nodes}
         self._places: dict[str, _Place] = {}
         self._all_places: list[_Place] = []
         self._lives = dict.fromkeys(self._specs, 0)

@@ -372,4 +372,3 @@ class SimulatedLoop(Refusing):
 
 def _when(timer: Timer) -> float:
     return timer._when
-

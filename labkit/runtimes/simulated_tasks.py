@@ -13,6 +13,7 @@ from labkit.eager import kinds_of
 if TYPE_CHECKING:
     from labkit.runtimes.simulated_loop import SimulatedLoop
 
+
 class Incarnation:
     """One life of a simulated node: all that it has begun stops with it, or waits while it is paused.
 

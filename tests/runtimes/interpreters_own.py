@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import unittest
+
 from test.test_asyncio import utils
 
 from labkit.runtimes.simulated_loop import SimulatedLoop

@@ -231,7 +231,9 @@ async def spin_over_a_network_without_delay(self):
 
 
 @pytest.mark.parametrize(
-    "work", [spin_without_a_timer, spin_on_timers_of_no_delay, spin_over_a_network_without_delay], ids=lambda w: w.__name__
+    "work",
+    [spin_without_a_timer, spin_on_timers_of_no_delay, spin_over_a_network_without_delay],
+    ids=lambda work: work.__name__,
 )
 def test_a_loop_that_lets_no_time_pass_is_an_error(work, monkeypatch):
     monkeypatch.setattr(simulated_loop, "SAME_INSTANT_LIMIT", 20_000)
