@@ -153,7 +153,7 @@ class EagerStarter:
         loop = self._loop
         loop.call_soon = begun.take_step
         try:
-            task.__init__(begun.rest(), loop=loop, context=self._own)
+            task.__init__(begun.coroutine, loop=loop, context=self._own)
         finally:
             del loop.call_soon
         return begun
@@ -175,6 +175,8 @@ class _Begun:
         self._task = task
         self._context = context
         self._take_it: Callable[[], None]
+        self.coroutine = self._rest()
+        self.coroutine.send(None)  # to its first await, where it can take a cancellation
 
     def take_step(self, step: Callable[[], None], context: Context | None = None) -> None:
         """What stands in for `call_soon` while the task is born."""
@@ -185,35 +187,52 @@ class _Begun:
         self._first, self._finish, self._subject = first, finish, subject
         self._context.run(self._take_it)
 
-    async def rest(self) -> Any:
-        """The coroutine of the born task."""
+    async def _rest(self) -> Any:
         # Since Python 3.12 a task takes nothing but a native coroutine.
+        cancelled = await _cancelled_meanwhile()
         waits, awaited, value, error = self._first
         task, self._task = self._task, None  # or it would hold itself
         try:
             if error is not None:
                 raise error
             if waits:
-                value = await _rest(task._work, awaited)
+                value = await _go_on(task._work, awaited, cancelled)
+            elif cancelled is not None:
+                raise cancelled
         except Exception as raised:
-            self._tell(task, None, raised)
+            self._finish(self._subject, None, raised)
             task.add_done_callback(asyncio.Task.exception)  # it has been told: asyncio need not complain of it
             raise
-        self._tell(task, value, None)
-        return value
-
-    def _tell(self, task: Any, value: Any, error: BaseException | None) -> None:
         if not task._must_cancel:  # else asyncio is about to cancel it, although it has come to its end
-            self._finish(self._subject, value, error)
+            self._finish(self._subject, value, None)
+        return value
 
 
 @coroutine
-def _rest(work: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
-    # `yield from` for a coroutine whose first yield has been taken already.
+def _cancelled_meanwhile() -> Generator[None, None, asyncio.CancelledError | None]:
+    # A task that was cancelled in its first step is told by asyncio in what it takes to be the first.
+    try:
+        yield
+    except asyncio.CancelledError as cancelled:
+        return cancelled
+    return None
+
+
+@coroutine
+def _go_on(
+    work: Coroutine[Any, Any, Any], awaited: Any, cancelled: asyncio.CancelledError | None
+) -> Generator[Any, Any, Any]:
+    # `yield from` for a coroutine whose first yield has been taken already. As asyncio does at the end of a step, a
+    # cancellation goes to what the step waits for; where that cannot be cancelled, it comes at the next.
+    if cancelled is not None and asyncio.isfuture(awaited) and awaited.cancel(*cancelled.args):
+        cancelled = None
     while True:
         try:
             yield awaited
-            break
+            if cancelled is None:
+                break
+            cancelled, now = None, cancelled
+            raise now
         except GeneratorExit:  # the end of the run, which may have closed the handler already
             work.close()
             raise

@@ -142,12 +142,12 @@ class _Simulation:
         return self._environment._now  # the public property costs a call more, a million times a run
 
     def run(self) -> Recording:
-        for name in self._specs:
-            self._boot(name, incarnation=0)
-        for fault in self._cluster.faults:
-            if not isinstance(fault.at, After):
-                self._apply_in(fault, round(fault.at * 1e6))
         try:
+            for name in self._specs:
+                self._boot(name, incarnation=0)
+            for fault in self._cluster.faults:
+                if not isinstance(fault.at, After):
+                    self._apply_in(fault, round(fault.at * 1e6))
             self._run_clients()
             self._recording.duration_us = self.now_us()
             self._recording.messages_sent = sum(place.host.messages_sent for place in self._all_places)

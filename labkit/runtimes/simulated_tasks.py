@@ -59,6 +59,8 @@ class Incarnation:
 
     def never_asked(self) -> list[SimulatedTask]:
         """Tasks that have failed, and somebody still holds them, but has not asked how they ended."""
+        if not self.alive:
+            return []
         return [task for failed in self.failed if (task := failed()) is not None and task._log_traceback]
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import simpy
 
 from labkit import catalogue
+from tests.runtimes.pythons import VERSIONS, interpreters
 
 ROOT = Path(__file__).parents[2]
-VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 # Small, and with something of everything that draws a random number.
 SETTINGS = {
     "quorums": [
@@ -44,29 +42,6 @@ SETTINGS = {
     ],
 }
 CHAOS = Path(__file__).with_name("chaos.py")
-
-
-def interpreters() -> dict[str, str]:
-    """A program for each Python version that this machine has, the running one not among them."""
-    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [str(path) for path in sorted(folder.glob("*/bin/python"))]
-    candidates += filter(None, (shutil.which(f"python{version}") for version in VERSIONS))
-    found: dict[str, str] = {}
-    for candidate in candidates:
-        ask = "import sys; print('%d.%d' % sys.version_info[:2])"
-        answer = subprocess.run([candidate, "-c", ask], capture_output=True, text=True, timeout=30, check=False)
-        if answer.stdout.strip() in VERSIONS:
-            found.setdefault(answer.stdout.strip(), candidate)
-    found.pop("{}.{}".format(*sys.version_info[:2]), None)
-    return found
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory) -> str:
-    """A search path with labkit and SimPy, and nothing else that is installed here."""
-    folder = tmp_path_factory.mktemp("packages")
-    shutil.copytree(Path(simpy.__file__).parent, folder / "simpy", ignore=shutil.ignore_patterns("__pycache__"))
-    return os.pathsep.join([str(ROOT), str(folder)])
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +80,8 @@ def digests(python: str, path: str, hash_seed: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def expected(path) -> dict[str, str]:
-    return digests(sys.executable, path, hash_seed=0)
+def expected(search_path) -> dict[str, str]:
+    return digests(sys.executable, search_path, hash_seed=0)
 
 
 def test_every_experiment_is_held_to_it(expected):
@@ -116,21 +91,21 @@ def test_every_experiment_is_held_to_it(expected):
 
 
 @pytest.mark.parametrize("hash_seed", [1, 4_294_967_295])
-def test_another_process_with_other_hashes_gives_the_same_bytes(expected, path, hash_seed):
-    assert digests(sys.executable, path, hash_seed) == expected
+def test_another_process_with_other_hashes_gives_the_same_bytes(expected, search_path, hash_seed):
+    assert digests(sys.executable, search_path, hash_seed) == expected
 
 
-def test_every_python_gives_the_same_bytes(expected, path, others):
+def test_every_python_gives_the_same_bytes(expected, search_path, others):
     for number, (version, python) in enumerate(others.items()):
-        assert digests(python, path, hash_seed=number + 2) == expected, f"Python {version}"
+        assert digests(python, search_path, hash_seed=number + 2) == expected, f"Python {version}"
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_command_line_gives_those_bytes(name, expected, path):
+def test_the_command_line_gives_those_bytes(name, expected, search_path):
     settings = SETTINGS[name][0]
     arguments = ["-m", "labkit", "run", name, "--seed", "7", "--json", "--trace"]
     for dial, value in settings.items():
         arguments += ["--set", f"{dial}={value}"]
-    found = output(sys.executable, arguments, path, hash_seed=3).strip()
+    found = output(sys.executable, arguments, search_path, hash_seed=3).strip()
     assert hashlib.sha256(found).hexdigest() == expected[f"{name}-0"]
     assert json.loads(found)["seed"] == 7

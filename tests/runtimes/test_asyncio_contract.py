@@ -1,0 +1,263 @@
+"""Node code is ordinary asyncio: what plain asyncio makes of a program, both runtimes make of it too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labkit import FaultPlan, Node, NodeFailure
+from labkit.cluster import Cluster
+from labkit.errors import NotSimulated
+from labkit.latency import Constant
+from labkit.network import Link, Network
+from tests.clusters import client, node, simulate, simulate_work
+from tests.runtimes.asyncio_programs import Asking, Programs, by_plain_asyncio, ignored
+from tests.runtimes.pythons import RUNNING, has_its_own_tests, interpreters
+
+ROOT = Path(__file__).parents[2]
+TEN_MS = Network(Link(Constant(0.01)))
+OWN_TESTS = (
+    "test_tasks", "test_futures", "test_futures2", "test_queues", "test_locks", "test_timeouts", "test_taskgroups",
+    "test_waitfor",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, object]:
+    return by_plain_asyncio()
+
+
+def answers(recording) -> dict[str, object]:
+    (note,) = recording.notes
+    return note.details
+
+
+def test_in_simulation_every_program_does_what_it_does_under_plain_asyncio(plain):
+    assert answers(simulate(node("programs", Programs), client("asking", Asking), network=TEN_MS)) == plain
+
+
+@pytest.mark.real
+def test_on_processes_every_program_does_what_it_does_under_plain_asyncio(plain):
+    from labkit.runtimes import ray_actors
+
+    cluster = Cluster([node("programs", Programs), client("asking", Asking)], network=TEN_MS)
+    assert answers(ray_actors.execute(cluster, 0)) == plain
+
+
+def test_plain_asyncio_itself_gives_what_its_documentation_says(plain):
+    assert plain["timeout_of_nothing"] == ["timed out", "finally"]
+    assert plain["cancel_myself"] == ["cancelled", "at the await: enough, 1", "finally"]
+    assert plain["contexts"] == [("-", "r1"), ("-", "r2"), ("-", "-")]
+    assert plain["same_deadline"] == [True, True]
+    assert plain["timers_by_their_times"] == "slabc"
+    assert plain["cancel all"] == [1, "cancelled"]
+
+
+class Forgetful(Node):
+    def __init__(self, how: str):
+        self.how = how
+
+    async def handle(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.how == "forgotten task":
+            _forget(self._fail_later())
+        elif self.how == "held task":
+            self.held = asyncio.create_task(self._fail_later())
+        elif self.how == "callback":
+            loop.call_later(0.1, int, "no number")
+        elif self.how == "exit":
+            sys.exit(0)
+        elif self.how == "exit later":
+            _forget(self._exit_later())
+
+    async def _fail_later(self) -> None:
+        await asyncio.sleep(0.1)
+        int("no number")
+
+    async def _exit_later(self) -> None:
+        await asyncio.sleep(0.1)
+        sys.exit(0)
+
+
+def _forget(work) -> None:
+    asyncio.get_running_loop().create_task(work)
+
+
+async def asked(self) -> None:
+    call = self.peer("server").handle()
+    await asyncio.sleep(0.5)
+    await call
+
+
+FAILURES = {
+    "forgotten task": r"ValueError in server at 0\.11\d* s: invalid literal",
+    "held task": r"ValueError in server at 0\.11\d* s: invalid literal",
+    "callback": r"ValueError in server at 0\.11\d* s: invalid literal",
+    "exit": r"SystemExit in server at 0\.01\d* s: 0",
+    "exit later": r"SystemExit in server at 0\.11\d* s: 0",
+}
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_an_error_that_nobody_awaits_is_that_nodes_failure(how):
+    with pytest.raises(NodeFailure, match=FAILURES[how]):
+        simulate_work(asked, node("server", Forgetful, how=how), network=TEN_MS)
+
+
+def test_an_error_in_the_constructor_is_that_nodes_failure():
+    class Unborn(Node):
+        def __init__(self) -> None:
+            raise LookupError("no such thing")
+
+    with pytest.raises(NodeFailure, match=r"LookupError in server at 0\.000000 s: no such thing"):
+        simulate_work(asked, node("server", Unborn))
+
+
+def test_an_error_whose_message_fails_is_told_all_the_same():
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    class Server(Node):
+        async def handle(self) -> None:
+            raise Speechless
+
+    with pytest.raises(NodeFailure, match=r"Speechless in server at 0\.000000 s: \(its message cannot be had"):
+        simulate_work(asked, node("server", Server))
+
+
+def test_the_error_of_a_dead_node_is_not_told():
+    class Server(Node):
+        async def handle(self) -> None:
+            self.held = asyncio.create_task(ignored())
+
+    async def run(self) -> None:
+        self.peer("server").handle()
+        await asyncio.sleep(1)
+
+    simulate_work(run, node("server", Server), faults=FaultPlan().crash("server", at=0.2))
+
+
+REFUSED = {
+    "a thread": lambda loop: asyncio.to_thread(int),
+    "an executor": lambda loop: loop.run_in_executor(None, int),
+    "another thread's call": lambda loop: loop.call_soon_threadsafe(int),
+    "a connection": lambda loop: asyncio.open_connection("127.0.0.1", 1),
+    "a server": lambda loop: asyncio.start_server(int, "127.0.0.1", 1),
+    "a process": lambda loop: asyncio.create_subprocess_exec("true"),
+    "a signal": lambda loop: loop.add_signal_handler(1, int),
+    "a name": lambda loop: loop.getaddrinfo("localhost", 1),
+    "a reader": lambda loop: loop.add_reader(0, int),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_part_of_a_simulation_is_refused_in_one_sentence(what):
+    said = []
+
+    async def work(self) -> None:
+        try:
+            refused = REFUSED[what](asyncio.get_running_loop())
+            if asyncio.iscoroutine(refused):
+                await refused
+        except NotSimulated as error:
+            said.append(str(error))
+
+    simulate_work(work)
+    (sentence,) = said
+    assert "is not part of a simulation: " in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("loop_is", ["simulated", "plain"])
+def test_cancelled_timers_are_dropped(loop_is):
+    queue_lengths = []
+
+    async def wait_often() -> None:
+        loop = asyncio.get_running_loop()
+        queue = loop.environment._queue if loop_is == "simulated" else loop._scheduled
+        for number in range(20_000):
+            async with asyncio.timeout(3600):
+                await asyncio.sleep(0)
+            if number % 100 == 0:
+                queue_lengths.append(len(queue))
+
+    if loop_is == "plain":
+        asyncio.run(wait_often())
+    else:
+        simulate_work(lambda self: wait_often())
+    assert max(queue_lengths) < 1000
+
+
+def test_so_are_calls_that_were_answered_long_before_their_timeout():
+    class Echo(Node):
+        async def echo(self) -> None: ...
+
+    async def work(self) -> None:
+        for _ in range(10_000):
+            await self.peer("echo").echo(timeout=3600.0)
+        self.note("remembered", calls=sum(len(lane.calls) for lane in self._host._deadlines.values()))
+
+    (note,) = simulate_work(work, node("echo", Echo), network=TEN_MS).notes
+    assert note.details["calls"] < 2500
+
+
+def test_a_call_may_wait_for_ever():
+    class Slow(Node):
+        async def handle(self) -> str:
+            await asyncio.sleep(100)
+            return "at last"
+
+    async def work(self) -> None:
+        self.note("answer", value=await self.peer("slow").handle(timeout=float("inf")))
+        with pytest.raises(ValueError, match="timeout is nan"):
+            self.peer("slow").handle(timeout=float("nan"))
+
+    (note,) = simulate_work(work, node("slow", Slow)).notes
+    assert note.details["value"] == "at last"
+
+
+def test_a_restarted_nodes_hybrid_clock_goes_on_after_its_last_stamp():
+    class Stamping(Node):
+        async def hear(self, day_us: int) -> tuple:
+            self.clock.hybrid.receive(self.clock.timestamp()._replace(physical_us=day_us))
+            return self.clock.hybrid.tick()
+
+        async def stamp(self) -> tuple:
+            return self.clock.hybrid.tick()
+
+    async def work(self) -> None:
+        peer = self.peer("stamping")
+        before = await peer.hear(86_400_000_000)
+        await asyncio.sleep(1)
+        self.note("stamps", before=before, after=await peer.stamp())
+
+    faults = FaultPlan().crash("stamping", at=0.5).restart("stamping", at=0.6)
+    (note,) = simulate_work(work, node("stamping", Stamping), network=TEN_MS, faults=faults).notes
+    assert note.details["after"] > note.details["before"]
+
+
+def own_tests_of(python: str, path: str) -> dict:
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = [python, str(Path(__file__).with_name("interpreters_own.py")), *OWN_TESTS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.11", "3.13"])
+def test_the_interpreters_own_tests_of_asyncio_pass_on_the_simulated_loop(version, search_path):
+    python = sys.executable if version == RUNNING else interpreters().get(version)
+    if python is None or not has_its_own_tests(python):
+        pytest.skip(f"no Python {version} with its own tests on this machine")
+    told = own_tests_of(python, search_path)
+    assert told["failed"] == []
+    assert told["ran"] > 1000
+    assert told["loops"] > told["ran"]  # the loops that they ask for are simulated ones
