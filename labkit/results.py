@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from labkit.errors import BadInput
 from labkit.faults import FaultWindow, windows
 from labkit.history import Fault, Message, Note, Operation, Recording
+from labkit.statistics import nearest_rank
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -168,11 +170,15 @@ class Result:
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that at least a `share` (0 to 1) of the samples do not exceed; NaN without samples."""
+    """The smallest sample that at least a `share` (0 to 1) of the samples do not exceed; NaN without samples.
+
+    The nearest rank, see `labkit.statistics.nearest_rank`. Raises `BadInput` for another share, and for a NaN.
+    """
     if not samples:
         return math.nan
-    ordered = sorted(samples)
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+    if any(sample != sample for sample in samples):
+        raise BadInput("samples have a NaN: each must be a number")
+    return sorted(samples)[nearest_rank(share, len(samples)) - 1]
 
 
 def share(part: int, whole: int) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.clocks import MILLION, ClockError, PhysicalClock, Timestamp
+from labkit.errors import BadInput
 
 DAY_US = 86_400 * MILLION
 PPM = st.integers(-200_000, 200_000)
@@ -157,3 +160,9 @@ def test_a_clock_that_is_set_back_does_not_take_the_hybrid_clock_along(step):
     after = set_back.hybrid.tick()
     assert set_back.now_us() < before.physical_us
     assert after > before
+
+
+@pytest.mark.parametrize("offset", [math.nan, math.inf])
+def test_an_offset_is_a_number_of_seconds(offset):
+    with pytest.raises(BadInput, match="offset is"):
+        ClockError(offset)

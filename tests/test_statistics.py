@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from labkit.statistics import ks_by_chance, ks_distance, widest_gap
+from labkit.errors import BadInput
+from labkit.results import percentile
+from labkit.statistics import ks_by_chance, ks_distance, nearest_rank, widest_gap
 
 # Whole numbers among them, so that ties within and between samples are common.
 NUMBERS = st.one_of(st.integers(-5, 5).map(float), st.floats(-1e6, 1e6, allow_nan=False))
@@ -53,3 +56,43 @@ def test_distance_by_chance_is_smirnovs(first, second, confidence):
 
 def test_chance_says_nothing_of_empty_samples():
     assert math.isnan(ks_by_chance(0, 10))
+
+
+@given(st.integers(1, 3000), st.integers(0, 3000), st.integers(1, 3000))
+def test_the_nearest_rank_is_the_exact_one_whatever_binary_makes_of_the_share(count, numerator, denominator):
+    exact = Fraction(min(numerator, denominator), denominator)
+    assert nearest_rank(float(exact), count) == max(math.ceil(exact * count), 1)
+
+
+@given(st.integers(1, 3000), st.integers(0, 1000))
+def test_a_share_of_three_decimals_means_what_it_says(count, thousandths):
+    expected = max(math.ceil(Fraction(thousandths, 1000) * count), 1)
+    assert nearest_rank(float(f"0.{thousandths:03}") if thousandths < 1000 else 1.0, count) == expected
+    samples = list(range(1, count + 1))
+    assert percentile(samples, thousandths / 1000) == expected
+
+
+def test_the_55th_percentile_of_the_numbers_to_100_is_55():
+    assert percentile(range(1, 101), 0.55) == 55
+    assert [percentile(range(1, 101), share) for share in (0, 0.07, 0.14, 0.28, 0.56, 0.57, 1)] == [
+        1, 7, 14, 28, 56, 57, 100,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: percentile([1.0], 1.01),
+        lambda: percentile([1.0], -0.1),
+        lambda: percentile([1.0], math.nan),
+        lambda: percentile([1.0, math.nan, 2.0], 0.5),
+        lambda: nearest_rank(0.5, 0),
+        lambda: ks_distance([1.0, math.nan], [1.0]),
+        lambda: ks_by_chance(-1, 10),
+        lambda: ks_by_chance(10, 10, 1.0),
+        lambda: ks_by_chance(10, 10, math.nan),
+    ],
+)
+def test_what_has_no_answer_is_refused_in_one_sentence(ask):
+    with pytest.raises(BadInput, match=r"(is|are|have) .*: (it|they|each) must be "):
+        ask()

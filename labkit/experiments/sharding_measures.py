@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from labkit.history import Operation
+from labkit.lab import require
 from labkit.placement import Jump, Modulo, Placement, Range, Rendezvous, Ring
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Measure, Result, Verdict, percentile, share
 from labkit.wording import count as counted
@@ -71,6 +72,8 @@ def _evenly(count: int, shards: int) -> list[int]:
 
 def slow_scan_share(shards: int, slow: float) -> float:
     """P(at least one of `shards` answers is slow) = 1 − (1 − p)^n; Dean and Barroso, The tail at scale, CACM 2013."""
+    require(shards >= 1, "shards", shards, "1 or more")
+    require(0 <= slow <= 1, "slow", slow, "a probability from 0 to 1")
     return -math.expm1(shards * math.log1p(-slow)) if slow < 1 else 1.0
 
 
