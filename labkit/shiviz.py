@@ -107,7 +107,7 @@ def log_of(result: Result) -> Iterator[LoggedEvent]:
     """The events of `export`."""
     own = [note for note in result.notes if isinstance(note.details.get("V"), Vector)]
     if own:
-        yield from (LoggedEvent(note.node, note.details["V"], _noted(note)) for note in own)
+        yield from (LoggedEvent(_host(note), note.details["V"], _noted(note)) for note in own)
     else:
         yield from (LoggedEvent(event.node, event.clock, _told(event)) for event in causal_events(result))
 
@@ -262,6 +262,12 @@ def _told(event: CausalEvent) -> str:
         label = operation_label(subject)[:-2]
         return f"begins {label}" if event.kind == BEGIN else f"{label} ends, {subject.outcome}"
     return _noted(subject)
+
+
+def _host(note: Note) -> str:
+    """Whose entry of its clock an event counts: a node that has restarted counts under another name."""
+    stamps = note.details.get("_stamps")
+    return note.node if stamps is None else stamps.event[0]
 
 
 def _noted(note: Note) -> str:
