@@ -251,13 +251,16 @@ def _clock(text: str, host: str, line: int) -> Vector:
 
 
 def _told(event: CausalEvent) -> str:
+    said = [note_label(note) for note in event.notes]
+    # A node says what it is about to send, and what it has received.
+    return "; ".join([*said, _done(event)] if event.kind == SEND else [_done(event), *said])
+
+
+def _done(event: CausalEvent) -> str:
     subject = event.subject
-    said = "".join(f"; {note_label(note)}" for note in event.notes)
     if event.kind in (SEND, ARRIVE):
         what = f"{'answer to ' if subject.is_reply else ''}{subject.method}"
-        return (
-            f"sends {what} to {subject.target}" if event.kind == SEND else f"receives {what} of {subject.source}"
-        ) + said
+        return f"sends {what} to {subject.target}" if event.kind == SEND else f"receives {what} of {subject.source}"
     if event.kind in (BEGIN, END):
         label = operation_label(subject)[:-2]
         return f"begins {label}" if event.kind == BEGIN else f"{label} ends, {subject.outcome}"

@@ -52,15 +52,24 @@ class _SimulatedRecorder:
         self._recording = recording
         self._conditions = conditions
         self._room = trace_limit
+        self._order = 0
+
+    def next_order(self) -> int:
+        """One number more: for all nodes together, as there is one thread."""
+        self._order += 1
+        return self._order
 
     def invoked(self, operation: Operation) -> None:
+        operation.invoked_order = self.next_order()
         self._recording.operations.append(operation)
 
     def responded(self, operation: Operation) -> None:
+        operation.returned_order = self.next_order()
         operation.value = snapshot(operation.value)
         self._conditions.operation_ended()
 
     def noted(self, note: Note) -> None:
+        note.order = self.next_order()
         self._recording.notes.append(note)
         self._conditions.noted(note)
 
@@ -75,7 +84,10 @@ class _SimulatedRecorder:
             self._recording.messages_dropped_from_trace += 1
             return None
         number, source, target, is_reply, method, _ = message
-        rows = [Message(number, source, target, method, is_reply, now_us, None, fate) for _ in range(max(copies, 1))]
+        order = self.next_order()
+        rows = [
+            Message(number, source, target, method, is_reply, now_us, None, fate, order) for _ in range(max(copies, 1))
+        ]
         self._recording.messages.extend(rows)
         self._room -= len(rows)
         return rows
@@ -175,7 +187,7 @@ class _Simulation:
             life.backlog.append(partial(self._arrive, message, row))
         else:
             if row is not None:
-                row.arrived_us = self._environment._now
+                row.arrived_us, row.arrived_order = self._environment._now, self._recorder.next_order()
             host.receive(message)
 
     def _run_clients(self) -> None:
