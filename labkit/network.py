@@ -93,10 +93,11 @@ class Outbox:
     """What one sender knows of the network: it decides the fate of each message that the node sends.
 
     All randomness of a link comes from one stream of its own, so that more traffic on one link changes nothing on
-    another, and both runtimes draw the same delays for the same messages.
+    another. `seed` names the streams: each runtime, and each incarnation of a node, has its own, so that what was
+    measured on real processes and what was simulated are independent samples of one model.
     """
 
-    def __init__(self, source: str, network: Network, seed: int):
+    def __init__(self, source: str, network: Network, seed: int | str):
         self._source = source
         self._network = network
         self._seed = seed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from math import ceil, log, nan, sqrt
+from math import ceil, fsum, inf, isfinite, log, nan, sqrt
+from statistics import NormalDist
 
 from labkit.errors import BadInput
 
@@ -65,3 +66,51 @@ def ks_by_chance(first_count: int, second_count: int, confidence: float = 0.95) 
     if not first_count or not second_count:
         return nan
     return sqrt(-log((1 - confidence) / 2) / 2 * (first_count + second_count) / (first_count * second_count))
+
+
+def ks_allowed(
+    measured: Sequence[float], simulated: Sequence[float], late: float = 0.0, confidence: float = 0.9999
+) -> float:
+    """The distance that a measurement stays below if the simulation is right, but for up to `late` seconds each.
+
+    What chance alone may do to two independent samples, and how far the simulated one moves if all of it is `late`.
+    Samples of one run that wait for each other, in a queue for example, count for fewer than they are.
+    """
+    if not 0 <= late < inf:
+        raise BadInput(f"late is {late!r}: it must be 0 or more seconds")
+    moved = ks_distance(simulated, [sample + late for sample in simulated])
+    return ks_by_chance(len(measured), len(simulated), confidence) + moved
+
+
+def shares_by_chance(share: float, first_count: int, second_count: int, confidence: float = 0.9999) -> float:
+    """How far apart the shares of two independent samples stay if both are drawn from this share.
+
+    The binomial distribution's normal approximation, with half a case of each for the steps between cases. NaN if
+    either sample is empty.
+    """
+    if not 0 <= share <= 1:
+        raise BadInput(f"share is {share!r}: it must be from 0 to 1")
+    if first_count < 0 or second_count < 0:
+        raise BadInput(f"the samples' sizes are {first_count!r} and {second_count!r}: they must be 0 or more")
+    if not 0 <= confidence < 1:
+        raise BadInput(f"confidence is {confidence!r}: it must be from 0 to below 1")
+    if not first_count or not second_count:
+        return nan
+    inverse = 1 / first_count + 1 / second_count
+    deviations = NormalDist().inv_cdf((1 + confidence) / 2)
+    return deviations * sqrt(share * (1 - share) * inverse) + inverse / 2
+
+
+def deviations_from(value: float, sample: Sequence[float]) -> float:
+    """How many standard deviations of the sample a further value is from its mean; infinite if they are all alike.
+
+    The deviation of the difference, so that the mean's own uncertainty counts. NaN for fewer than two samples.
+    """
+    known = [each for each in sample if isfinite(each)]
+    if len(known) < 2 or not isfinite(value):
+        return nan
+    mean = fsum(known) / len(known)
+    variance = fsum((each - mean) ** 2 for each in known) / (len(known) - 1) * (1 + 1 / len(known))
+    if variance == 0:
+        return 0.0 if value == mean else inf
+    return abs(value - mean) / sqrt(variance)

@@ -110,6 +110,7 @@ def test_seeds_and_directions_have_streams_of_their_own():
     sequences = [delays(ab, "b"), delays(ba, "a"), delays(other_seed, "b")]
     assert len(set(map(tuple, sequences))) == 3
     assert sequences[0] == delays(Outbox("a", network, seed=1), "b")
+    assert delays(Outbox("a", network, seed="1/ray"), "b") not in sequences
 
 
 def test_a_partition_loses_what_is_sent_until_it_heals():

@@ -174,7 +174,8 @@ class _NodeProcess:
         classes = {spec.name: spec.node_class for spec in life.cluster.nodes}
         # Not before now: a spare waits while the life before it still writes.
         self._disk = self._open_disk()
-        self._host = Host(spec, classes, life.cluster.network, self, self, self._disk, life.seed, life.incarnation)
+        chances = f"{life.seed}/ray"  # its own, or it would agree with the simulation also where the model is wrong
+        self._host = Host(spec, classes, life.cluster.network, self, self, self._disk, chances, life.incarnation)
         for fault in standing:
             self._apply(fault)
         now = self.now_us()
