@@ -27,7 +27,21 @@ class NodeFailure(LabkitError):
     exit_code = 4
 
 
+class NotSimulated(LabkitError, NotImplementedError):
+    """Node code asked a simulated loop for a thread, a socket, a process or a signal."""
+
+    exit_code = 4
+
+
 class RunTimedOut(LabkitError):
     """The clients of a run had not finished when its time limit was reached."""
 
     exit_code = 5
+
+
+def told(error: BaseException) -> str:
+    """What an error says, also one that cannot even say it."""
+    try:
+        return str(error)
+    except Exception as worse:
+        return f"(its message cannot be had: {type(worse).__name__})"

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
@@ -18,7 +19,7 @@ from typing import Any
 from labkit.cluster import Cluster
 from labkit.copying import snapshot
 from labkit.disk import FileDisk
-from labkit.eager import start_eagerly
+from labkit.eager import EagerStarter
 from labkit.faults import OF_ONE_NODE, After, Fault
 from labkit.history import Message, Note, Operation
 from labkit.host import Host, WireMessage
@@ -80,6 +81,7 @@ class _NodeProcess:
     async def live(self) -> None:
         """Listen, report to the driver, and serve until the end."""
         self._loop = asyncio.get_running_loop()
+        self._starter = EagerStarter(self._loop, copy_context(), self._keep)
         address = await self._wire.listen(self._life.bind)
         self._wire.addresses[DRIVER] = self._life.driver
         hello = {"address": address, "pid": os.getpid(), "machine": machine_name(), "place": self._place}
@@ -101,12 +103,15 @@ class _NodeProcess:
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = self._loop.create_task(work)
-        self._tasks.add(task)  # asyncio holds tasks weakly: a dropped one silently never answers
-        task.add_done_callback(self._tasks.discard)
+        self._keep(task)
         return task
 
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)  # asyncio holds tasks weakly: a dropped one silently never answers
+        task.add_done_callback(self._tasks.discard)
+
     def serve(self, work: Coroutine[Any, Any, Any], finish: Callable[..., None], message: WireMessage) -> None:
-        start_eagerly(self._loop, self.create_task, work, finish, message)
+        self._starter.start(work, finish, message)
 
     def deliver(self, message: WireMessage, delay_us: int, record: Any) -> None:
         if message[2] == self._life.name:

@@ -16,13 +16,14 @@ from simpy.events import NORMAL
 from labkit.cluster import Cluster, Conditions
 from labkit.copying import cannot_change, snapshot
 from labkit.disk import SimulatedDisk
-from labkit.eager import start_eagerly
-from labkit.errors import NodeFailure, RunTimedOut
+from labkit.eager import EagerStarter
+from labkit.errors import RunTimedOut
 from labkit.faults import OF_A_CLOCK, After, Fault, FaultPlan, Standing
 from labkit.history import Message, Note, Operation, Recording
-from labkit.host import Host, WireMessage
+from labkit.host import Host, NodeSpec, WireMessage
 from labkit.runtimes.interruption import between_events
-from labkit.runtimes.simulated_loop import Incarnation, SimulatedLoop
+from labkit.runtimes.simulated_loop import SimulatedLoop
+from labkit.runtimes.simulated_tasks import KINDS, Handle, Incarnation
 
 
 def execute(
@@ -102,24 +103,19 @@ class _SimulatedCarrier:
         self._incarnation = incarnation
         self.now_us = simulation.now_us
         self.deliver = simulation.deliver
-        self.serve = partial(incarnation.context.run, start_eagerly, simulation.loop, self.create_task)
+        self.serve = EagerStarter(simulation.loop, incarnation.context, incarnation.keep, KINDS).start
 
     def call_at_us(self, when_us: int, callback: Callable[[], None]) -> None:
-        incarnation = self._incarnation
-
-        def run() -> None:
-            if incarnation.paused:
-                incarnation.backlog.append(callback)
-            elif incarnation.alive:
-                callback()
-
-        self._loop.schedule_us(max(when_us - self.now_us(), 0), run)
+        loop = self._loop
+        with loop.on_behalf_of(self._incarnation):
+            handle = Handle(callback, (), loop, self._incarnation.context)
+        loop.schedule_us(max(when_us - self.now_us(), 0), handle)
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        return self._loop.create_task(work, context=self._incarnation.context)
+        return self._loop.create_task(work)
 
     def failed(self, error: BaseException) -> None:
-        self._loop.fail(error)
+        self._loop.fail(error, self._incarnation)
 
 
 class _Simulation:
@@ -173,22 +169,30 @@ class _Simulation:
     def deliver(self, message: WireMessage, delay_us: int, record: list[Message] | None) -> None:
         if not cannot_change(message[5]):
             message = (*message[:5], snapshot(message[5]))
-        # schedule_us, written out: this runs for every message. A bare tuple is what the loop takes to `_arrive`.
+        # schedule_us, written out: this runs for every message. A tuple is what the loop takes to `_arrive`.
         environment = self._environment
-        arrival = partial(self._arrive, message, record.pop()) if record else message
+        arrival = (message, record.pop()) if record else message
         heappush(environment._queue, (environment._now + delay_us, NORMAL, next(environment._eid), arrival))
 
-    def _arrive(self, message: WireMessage, row: Message | None = None) -> None:
+    def _arrive(self, arrival: WireMessage | tuple[WireMessage, Message]) -> None:
+        message, row = arrival if len(arrival) == 2 else (arrival, None)
         host, life = self._places[message[2]]
         if not life.alive:
             if row is not None:
                 row.fate = "undelivered"
-        elif life.paused:
-            life.backlog.append(partial(self._arrive, message, row))
-        else:
-            if row is not None:
-                row.arrived_us, row.arrived_order = self._environment._now, self._recorder.next_order()
+            return
+        if life.paused:
+            life.backlog.append(arrival)
+            return
+        if row is not None:
+            row.arrived_us, row.arrived_order = self._environment._now, self._recorder.next_order()
+        self.loop.owner = life
+        try:
             host.receive(message)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit is one: the end of a node, not of the process that simulates it
+            self.loop.fail(error, life)
 
     def _run_clients(self) -> None:
         limit_us = round(self._cluster.time_limit * 1e6)
@@ -197,9 +201,11 @@ class _Simulation:
             end_us = self.now_us() + round(self._cluster.drain * 1e6)
             while self.loop.run_until(end_us, self._report):
                 pass  # stopped early by a node that was crashed or restarted meanwhile
+        for place in self._places.values():
+            for task in place.life.never_asked():
+                self.loop.fail(task.exception(), place.life, task.failed_us)
         if self.loop.errors:
-            error = self.loop.errors[0]
-            raise NodeFailure(f"{type(error).__name__} at {self.now_us() / 1e6:.6f} s: {error}") from error
+            raise self.loop.errors[0]
         if not finished:
             names, limit = ", ".join(self._busy), self._cluster.time_limit
             raise RunTimedOut(f"{names} had not finished after {limit:g} simulated seconds")
@@ -207,17 +213,26 @@ class _Simulation:
     def _boot(self, name: str, incarnation: int) -> None:
         spec, life = self._specs[name], Incarnation(name)
         carrier = _SimulatedCarrier(self, life)
-        disk = SimulatedDisk(self._platters[name], self._cluster.sync_delay)
-        host = life.context.run(
-            Host, spec, self._classes, self._cluster.network, carrier, self._recorder, disk, self._seed, incarnation
-        )
+        with self.loop.on_behalf_of(life):
+            host = life.context.run(self._host, spec, carrier, incarnation)
         self._places[name] = place = _Place(host, life)
         self._all_places.append(place)
         for fault in self._standing.for_node(name):
             host.apply(fault)
         if spec.is_client:
             self._busy[name] = None
-        carrier.create_task(self._live(host, carrier))
+        with self.loop.on_behalf_of(life):
+            life.context.run(carrier.create_task, self._live(host, carrier))
+
+    def _host(self, spec: NodeSpec, carrier: _SimulatedCarrier, incarnation: int) -> Host:
+        disk = SimulatedDisk(self._platters[spec.name], self._cluster.sync_delay)
+        try:
+            return Host(
+                spec, self._classes, self._cluster.network, carrier, self._recorder, disk, self._seed, incarnation
+            )
+        except Exception as error:
+            carrier.failed(error)
+            raise self.loop.errors[0] from error
 
     async def _live(self, host: Host, carrier: _SimulatedCarrier) -> None:
         try:
@@ -265,9 +280,7 @@ class _Simulation:
     def _resume(self, name: str) -> None:
         life = self._places[name].life
         life.paused = False
-        waiting, life.backlog = life.backlog, []
-        for callback in waiting:
-            callback()
+        self.loop.make_ready(life.backlog)
 
     def _report(self) -> None:
         self._check_interruption()
@@ -284,6 +297,7 @@ class _Simulation:
                 task._log_destroy_pending = False
                 with suppress(RuntimeError):
                     task.get_coro().close()
+        self.loop.close()
 
 
 class _Place(NamedTuple):

@@ -1,264 +1,353 @@
 """An asyncio event loop in virtual time: its clock is a SimPy environment in whole microseconds.
 
-Ready callbacks run first in, first out; when none is left, SimPy's next event moves the clock. Plain
-`asyncio.sleep`, `timeout`, `gather`, `TaskGroup`, `Queue` and `Event` work unchanged.
+It keeps asyncio's contract: what is ready runs first in, first out; all that is due at an instant runs before what it
+wakes; a timer is never early. Only the waiting is left out: when nothing is ready, the clock moves to what is due
+next. Plain `asyncio.sleep`, `timeout`, `gather`, `TaskGroup`, `Queue` and `Event` work unchanged.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
+from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextvars import Context, ContextVar, copy_context
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import Context
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from math import ceil
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import simpy
 from simpy.events import NORMAL, Event
 
-from labkit.errors import NodeFailure
+from labkit.errors import LabkitError, NodeFailure, told
+from labkit.runtimes.refusals import Refusing
+from labkit.runtimes.simulated_tasks import Handle, Incarnation, SimulatedFuture, SimulatedTask, Timer, at_its_end
 
 Callback = Callable[..., object]
 
 SAME_INSTANT_LIMIT = 1_000_000
 """Steps at one instant of virtual time after which a run is taken to be stuck."""
 
-FEW = 1000
-"""Tasks that may be kept after they have ended."""
-
 EVENTS_AT_A_TIME = 4096
 """How many events run between two looks at whether somebody wants the run to stop."""
 
+RESOLUTION_US = 1e-3
+"""By how much of a microsecond a sum of floats may be off: the nanosecond that asyncio allows for, too."""
 
-class Incarnation:
-    """One life of a simulated node: everything that runs in its context stops with it, or waits while it waits."""
-
-    def __init__(self, name: str):
-        self.name = name
-        self.alive = True
-        self.paused = False
-        self.backlog: list[Callable[[], object]] = []
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._room = FEW
-        self.context = copy_context()
-        self.context.run(_INCARNATION.set, self)
-
-    def keep(self, task: asyncio.Task[Any]) -> None:
-        """Keep a task for as long as it runs: asyncio holds tasks only weakly."""
-        self._tasks.append(task)
-        if len(self._tasks) > self._room:  # now and then: a callback for each would cost each a step of the loop
-            self._tasks = self.tasks()
-            self._room = 2 * len(self._tasks) + FEW
-
-    def tasks(self) -> list[asyncio.Task[Any]]:
-        """Those that have not ended, in the order in which they began."""
-        return [task for task in self._tasks if not task.done()]
+FEW_CANCELLED = 100
+"""Cancelled timers that may stay in the queue whatever its length."""
 
 
-_INCARNATION: ContextVar[Incarnation | None] = ContextVar("incarnation", default=None)
-
-
-class _Handle:
-    """A callback that will run unless cancelled (asyncio's own handles drag in logging and source tracking)."""
-
-    __slots__ = ("args", "callback", "cancelled_", "context", "when_")
-
-    def __init__(self, callback: Callback, args: tuple, context: Context, when: float = 0.0):
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.cancelled_ = False
-        self.when_ = when
-
-    def cancel(self) -> None:
-        self.cancelled_ = True
-
-    def cancelled(self) -> bool:
-        return self.cancelled_
-
-    def when(self) -> float:
-        return self.when_
-
-
-class _Numbered:
-    """Gives tasks and futures a hash from a counter: asyncio keeps them in sets, and a hash made of an address
-    would let the order of iteration, and so the history, differ from run to run."""
-
-    def __hash__(self) -> int:
-        # Numbered when first asked: that order is the same in every run too, and most futures are never asked.
-        try:
-            return self._number
-        except AttributeError:
-            loop = self.get_loop()
-            loop.numbers += 1
-            self._number = loop.numbers
-            return self._number
-
-
-class _Future(_Numbered, asyncio.Future):
-    pass
-
-
-class _Task(_Numbered, asyncio.Task):
-    pass
-
-
-class SimulatedLoop(asyncio.AbstractEventLoop):
+class SimulatedLoop(Refusing):
     """Runs coroutines in virtual time; one object, one run.
 
-    Entries of SimPy's queue are events of SimPy's own, functions to call, or tuples, which go to `arrive`.
+    Entries of SimPy's queue are events of SimPy's own, callbacks and timers, functions to call, or tuples, which go to
+    `arrive`. `owner` is the node whose code is running, to which all that is begun then belongs.
     """
 
     def __init__(self, arrive: Callable[[tuple], None] | None = None) -> None:
+        super().__init__()
         self._arrive = arrive
         self.environment = simpy.Environment(0)
+        self.owner: Incarnation | None = None
         self.numbers = 0
-        self.errors: list[BaseException] = []
-        self._ready: deque[_Handle] = deque()
-        self._running = False
-        self._stopped = False
+        self.errors: list[NodeFailure] = []
+        self._cancelled = 0  # timers in the queue that will never fire
+        self._fired = 0.0  # the latest time that a timer which has fired was set to
+        self._asyncgens: Any = WeakKeyDictionary()  # with the node that each belongs to
 
     # What asyncio itself asks of a loop.
 
     def time(self) -> float:
-        """Virtual time in seconds."""
-        return self.environment.now / 1e6
+        """Virtual time in seconds, and never before a timer that has fired."""
+        # 0.1 + 0.2 is a little more than 0.3: a timer set to it fires at 300,000 µs, and must not seem early.
+        now = self.environment._now / 1e6
+        return now if now > self._fired else self._fired
 
-    def get_debug(self) -> bool:
-        """Asyncio's debug mode: off."""
-        return False
+    def set_debug(self, enabled: bool) -> None:
+        """Asyncio's debug mode; off unless somebody asks for it."""
+        self._debug = enabled
+        self.get_debug = partial(bool, enabled)  # in C: asked for by every future that is made
 
-    def is_running(self) -> bool:
-        """Whether `run_until` is under way."""
-        return self._running
-
-    def is_closed(self) -> bool:
-        """Never: a simulated loop holds nothing that needs closing."""
-        return False
-
-    def call_soon(self, callback: Callback, *args: Any, context: Context | None = None) -> Any:
+    def call_soon(self, callback: Callback, *args: Any, context: Context | None = None) -> asyncio.Handle:
         """Run `callback` after everything that is ready now, at the same instant."""
-        handle = _Handle(callback, args, context or copy_context())
+        if callback is at_its_end:
+            callback(*args)
+            return None
+        if self._closed or self._debug:
+            self._check(callback, "call_soon")
+        handle = Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
     def call_later(self, delay: float, callback: Callback, *args: Any, context: Context | None = None) -> Any:
-        """Run `callback` in `delay` virtual seconds."""
-        return self._call_in_us(round(delay * 1e6), callback, args, context or copy_context())
+        """Run `callback` in `delay` virtual seconds; never if that is infinite."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(self, when: float, callback: Callback, *args: Any, context: Context | None = None) -> Any:
-        """Run `callback` at the virtual time `when`."""
-        delay_us = round(when * 1e6) - self.environment.now
-        return self._call_in_us(delay_us, callback, args, context or copy_context())
+        """Run `callback` at the virtual time `when`: in the first microsecond that is not before it."""
+        if self._closed or self._debug:
+            if when is None:
+                raise TypeError("when cannot be None")
+            self._check(callback, "call_at")
+        timer = Timer(when, callback, args, self, context)
+        environment = self.environment
+        try:
+            due_us = ceil(when * 1e6 - RESOLUTION_US)
+        except OverflowError:  # infinity
+            timer._scheduled = False
+            return timer
+        if due_us < environment._now:
+            due_us = environment._now
+        heappush(environment._queue, (due_us, NORMAL, next(environment._eid), timer))
+        return timer
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future whose place in a set is the same in every run."""
-        return _Future(loop=self)
+        return SimulatedFuture(loop=self)
 
     def create_task(
-        self,
-        coro: Coroutine[Any, Any, Any],
-        *,
-        name: str | None = None,
-        context: Context | None = None,
-        **_: object,
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None, **more: Any
     ) -> asyncio.Task[Any]:
-        """A task; it belongs to the node in whose context it is created."""
-        task = _Task(coro, loop=self, context=context)
-        if name is not None:
-            task.set_name(name)
-        owner = (context or copy_context()).get(_INCARNATION)
-        if owner is not None:
-            owner.keep(task)
+        """A task; it belongs to the node that creates it."""
+        if self._task_factory is not None or self._closed:
+            return super().create_task(coro, name=name, context=context, **more)
+        task = SimulatedTask(coro, loop=self, name=name, context=context)
+        if self.owner is not None:
+            self.owner.keep(task)
         return task
 
+    def set_exception_handler(self, handler: Any) -> None:
+        """What is told of errors that nobody awaits, in the node that asks for it."""
+        super().set_exception_handler(handler)  # refuses what cannot be called
+        if self.owner is not None:
+            self.owner.exception_handler, self._exception_handler = handler, None
+
+    def get_exception_handler(self) -> Any:
+        """The handler that this node has set, or None."""
+        return self._exception_handler if self.owner is None else self.owner.exception_handler
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep an error that nobody awaited, so that the run reports it."""
-        self.fail(context.get("exception") or NodeFailure(context["message"]))
+        """Take an error that nobody awaited, on behalf of the node that it belongs to."""
+        owner = _owner_of(context, self.owner)
+        if owner is None:
+            super().call_exception_handler(context)
+            return
+        usual, self._exception_handler = self._exception_handler, owner.exception_handler
+        with self.on_behalf_of(owner):
+            super().call_exception_handler(context)
+        self._exception_handler = usual
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """End the run with the error of a node, unless the node is dead."""
+        owner = _owner_of(context, self.owner)
+        if owner is None:
+            super().default_exception_handler(context)
+        elif owner.alive:
+            error = context.get("exception") or NodeFailure(context["message"])
+            self.fail(error, owner, getattr(context.get("future"), "failed_us", None))
+
+    def timer_cancelled(self) -> None:
+        """Note that a timer in the queue will not fire; now and then, drop all of those."""
+        self._cancelled += 1
+        queue = self.environment._queue
+        if self._cancelled > FEW_CANCELLED and self._cancelled > len(queue) // 2:
+            queue[:] = [entry for entry in queue if type(entry[3]) is not Timer or not entry[3]._cancelled]
+            heapify(queue)
+            self._cancelled = 0
+
+    def close(self) -> None:
+        """Drop all that is left."""
+        super().close()
+        self.environment._queue.clear()
+
+    def _check(self, callback: Callback, method: str) -> None:
+        self._check_closed()
+        self._check_callback(callback, method)
+
+    def _asyncgen_firstiter_hook(self, generator: Any) -> None:
+        self._asyncgens[generator] = self.owner
+
+    def _asyncgen_finalizer_hook(self, generator: Any) -> None:
+        owner = self._asyncgens.pop(generator, None)
+        if not self._closed and (owner is None or owner.alive):
+            with self.on_behalf_of(owner):
+                self.call_soon(self.create_task, generator.aclose())
 
     # What the simulated runtime asks of it.
 
+    @contextmanager
+    def on_behalf_of(self, owner: Incarnation | None) -> Iterator[None]:
+        """Let what is begun in the ``with`` block belong to `owner`."""
+        previous, self.owner = self.owner, owner
+        try:
+            yield
+        finally:
+            self.owner = previous
+
     def schedule_us(self, delay_us: int, run: Callable[[], object]) -> None:
-        """Call ``run()`` after `delay_us`, outside every node's context."""
+        """Call ``run()`` after `delay_us`, on behalf of no node; or a `Handle`, on behalf of its own."""
         environment = self.environment
         heappush(environment._queue, (environment._now + delay_us, NORMAL, next(environment._eid), run))
 
-    def fail(self, error: BaseException) -> None:
-        """Keep an error and let `run_until` return."""
-        self.errors.append(error)
-        self.stop()
+    def make_ready(self, backlog: deque[Any]) -> None:
+        """Let what has waited for a paused node run now, in the order in which it came."""
+        self._ready.extend(backlog)
+        backlog.clear()
 
-    def stop(self) -> None:
-        """Let `run_until` return at the end of this instant."""
-        self._stopped = True
+    def fail(self, error: BaseException, owner: Incarnation, at_us: int | None = None) -> None:
+        """Keep the error of a node, which was at `at_us` if it was not now, and let `run_until` return."""
+        at = (self.environment._now if at_us is None else at_us) / 1e6
+        failure = NodeFailure(f"{type(error).__name__} in {owner.name} at {at:.6f} s: {told(error)}")
+        failure.__cause__ = error
+        self.errors.append(failure)
+        self.stop()
 
     def run_until(self, limit_us: int, check: Callable[[], None]) -> bool:
         """Run until `stop` is called; False if the limit came, or nothing was left to do, or an error was kept.
 
         `check` is called now and then, so that it can raise to interrupt the run.
         """
-        self._running, self._stopped = True, bool(self.errors)
-        previous = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)
-        try:
+        self._stopping = bool(self.errors)
+        with self._running():
             instant, steps = -1, 0
             while self._run_some(limit_us):
                 check()
-                now = self.environment.now
+                now = self.environment._now
                 instant, steps = now, steps + EVENTS_AT_A_TIME if now == instant else 0
                 if steps > SAME_INSTANT_LIMIT:
                     raise self._stuck()
+        return self._stopping and not self.errors
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        # Unlike `run_forever`, also within another loop: a notebook's kernel runs its cells in one.
+        previous, hooks = events._get_running_loop(), sys.get_asyncgen_hooks()
+        self._thread_id = threading.get_ident()
+        events._set_running_loop(self)
+        sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
+        try:
+            yield
         finally:
-            asyncio._set_running_loop(previous)
-            self._running = False
-        return self._stopped and not self.errors
+            sys.set_asyncgen_hooks(*hooks)
+            events._set_running_loop(previous)
+            self._thread_id = self.owner = None
 
     def _run_some(self, limit_us: int) -> bool:
         # Some thousand events; False when there is nothing more to do, or no leave to do it.
-        environment, ready, arrive = self.environment, self._ready, self._arrive
+        environment, arrive = self.environment, self._arrive
         queue = environment._queue
         for _ in range(EVENTS_AT_A_TIME):
-            if ready:
+            if self._ready:
                 self._run_ready()
-            if self._stopped or not queue or queue[0][0] > limit_us:
+            if self._stopping or not queue or queue[0][0] > limit_us:
                 return False
-            # Our own entries are messages and plain functions, without the callbacks and values of a SimPy event;
-            # what node code makes with SimPy itself takes SimPy's own way.
-            entry = queue[0][3]
-            if type(entry) is tuple:
-                environment._now = heappop(queue)[0]
-                arrive(entry)
-            elif isinstance(entry, Event):
+            if isinstance(queue[0][3], Event):  # what node code makes with SimPy itself takes SimPy's own way
                 environment.step()
-            else:
-                environment._now = heappop(queue)[0]
-                entry()
+                continue
+            now, _, _, entry = heappop(queue)
+            environment._now = now
+            if queue and queue[0][0] == now:
+                self._become_ready(entry)
+            elif type(entry) is tuple:
+                arrive(entry)
+            elif type(entry) is not Timer or self._fire(entry):
+                self._run_entry(entry)
+        return True
+
+    def _run_once(self) -> None:
+        # One turn, as `run_forever` asks for it.
+        environment = self.environment
+        if not self._ready and not self._stopping:
+            if not environment._queue:
+                raise RuntimeError("nothing is left that could happen: what is awaited will never come")
+            environment._now = max(environment._queue[0][0], environment._now)
+        self._become_ready()
+        self._run_pass()
+
+    def _become_ready(self, *first: Any) -> None:
+        # All that is due at this instant, before anything that it wakes: timers in the order of their times, as in
+        # asyncio, after the messages, which a real loop would have read from its sockets first.
+        environment = self.environment
+        queue, now = environment._queue, environment._now
+        due = list(first)
+        while queue and queue[0][0] <= now and not isinstance(queue[0][3], Event):
+            due.append(heappop(queue)[3])
+        timers = [entry for entry in due if type(entry) is Timer]
+        self._ready.extend(entry for entry in due if type(entry) is not Timer)
+        self._ready.extend(timer for timer in sorted(timers, key=_when) if self._fire(timer))
+
+    def _fire(self, timer: Timer) -> bool:
+        timer._scheduled = False
+        if timer._cancelled:
+            self._cancelled -= 1
+            return False
+        if timer._when > self._fired:
+            self._fired = timer._when
         return True
 
     def _run_ready(self) -> None:
-        ready = self._ready
+        ready, queue, now = self._ready, self.environment._queue, self.environment._now
         left = SAME_INSTANT_LIMIT
         while ready:
-            handle = ready.popleft()
-            left -= 1
-            if not left:
+            left -= self._run_pass()
+            if left < 0:
                 raise self._stuck()
-            if handle.cancelled_:
-                continue
-            owner = handle.context.get(_INCARNATION)
-            if owner is None or (owner.alive and not owner.paused):
-                handle.context.run(handle.callback, *handle.args)
-            elif owner.alive:
-                owner.backlog.append(lambda handle=handle: ready.append(handle))
+            if queue and queue[0][0] <= now:  # a delay of nothing
+                self._become_ready()
 
-    def _stuck(self) -> NodeFailure:
-        now = self.time()
+    def _run_pass(self) -> int:
+        # What was ready at its begin: what that makes ready has to wait for the next.
+        ready = self._ready
+        count = len(ready)
+        for _ in range(count):
+            entry = ready.popleft()
+            if type(entry) is tuple:
+                self._arrive(entry)
+            else:
+                self._run_entry(entry)
+        return count
+
+    def _run_entry(self, entry: Any) -> None:
+        if not isinstance(entry, events.Handle):
+            self.owner = None
+            entry()
+        elif not entry._cancelled:
+            owner = self.owner = entry.owner
+            if owner is None or (owner.alive and not owner.paused):
+                self._run(entry, owner)
+            elif owner.alive:
+                owner.backlog.append(entry)
+
+    def _run(self, handle: Any, owner: Incarnation | None) -> None:
+        try:
+            handle._context.run(handle._callback, *handle._args)
+        except KeyboardInterrupt:
+            raise
+        except SystemExit as error:
+            if owner is None:
+                raise
+            self.fail(error, owner)
+        except BaseException as error:
+            message = f"Exception in callback {handle!r}"
+            self.call_exception_handler({"message": message, "exception": error, "handle": handle})
+
+    def _stuck(self) -> LabkitError:
+        now = self.environment._now / 1e6
         return NodeFailure(f"{SAME_INSTANT_LIMIT} steps at {now:.6f} s: some node loops without letting time pass")
 
-    def _call_in_us(self, delay_us: int, callback: Callback, args: tuple, context: Context) -> _Handle:
-        # Never earlier than now: asyncio allows a time that has passed and means "as soon as possible".
-        delay_us = max(delay_us, 0)
-        handle = _Handle(callback, args, context, (self.environment.now + delay_us) / 1e6)
-        self.schedule_us(delay_us, partial(self._ready.append, handle))
-        return handle
+
+def _when(timer: Timer) -> float:
+    return timer._when
+
+
+def _owner_of(context: dict[str, Any], current: Incarnation | None) -> Incarnation | None:
+    source = context.get("task") or context.get("future") or context.get("handle")
+    return getattr(source, "owner", None) or current

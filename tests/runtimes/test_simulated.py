@@ -312,7 +312,7 @@ class Broken(Node):
 
 @pytest.mark.parametrize("place", ["start", "run", "task", "handler", "handler that waits"])
 def test_an_error_that_nobody_handles_ends_the_run(place):
-    with pytest.raises(NodeFailure, match=r"ZeroDivisionError at 0\.0\d+ s: nobody handles this") as caught:
+    with pytest.raises(NodeFailure, match=r"ZeroDivisionError in broken at 0\.0\d+ s: nobody handles this") as caught:
         simulate_work(lambda self: handled(self.peer("broken")), node("broken", Broken, place=place))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 

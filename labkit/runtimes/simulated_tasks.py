@@ -1,0 +1,136 @@
+"""What the simulated loop runs: callbacks, timers, futures and tasks, each of which knows the node it belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from labkit.eager import kinds_of
+
+if TYPE_CHECKING:
+    from labkit.runtimes.simulated_loop import SimulatedLoop
+
+class Incarnation:
+    """One life of a simulated node: all that it has begun stops with it, or waits while it is paused.
+
+    What belongs to it is what was begun while `SimulatedLoop.owner` was this object, whatever context it runs in.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.alive = True
+        self.paused = False
+        self.backlog: deque[Any] = deque()
+        self.exception_handler: Any = None
+        self.context = copy_context()
+        self.failed: list[ref[SimulatedTask]] = []
+        self._running: dict[int, SimulatedTask] = {}
+
+    def keep(self, task: SimulatedTask) -> None:
+        """Keep a task for as long as it runs: asyncio holds tasks only weakly."""
+        task.owner = self
+        self._running[id(task)] = task
+        task.add_done_callback(at_its_end)
+
+    def forget(self, task: SimulatedTask) -> None:
+        """Let go of a task that has ended, so that a failed one of which nobody asks is reported at once."""
+        del self._running[id(task)]
+        if task._exception is not None:
+            task.failed_us = task._loop.environment.now
+            self.failed.append(ref(task))
+
+    def tasks(self) -> list[SimulatedTask]:
+        """Those that have not ended, in the order in which they began."""
+        return list(self._running.values())
+
+    def never_asked(self) -> list[SimulatedTask]:
+        """Tasks that have failed, and somebody still holds them, but has not asked how they ended."""
+        return [task for failed in self.failed if (task := failed()) is not None and task._log_traceback]
+
+
+def at_its_end(task: SimulatedTask) -> None:
+    """The callback of every kept task; the loop calls it at once instead of soon."""
+    task.owner.forget(task)
+
+
+class Handle(asyncio.Handle):
+    """A callback that will run unless cancelled, or unless its node is dead by then."""
+
+    __slots__ = ("owner",)
+    # Asyncio's own constructor asks the loop for its debug mode, and keeps a stack, for the sake of these two.
+    _source_traceback = None
+    _repr = None
+
+    def __init__(self, callback: Any, args: tuple, loop: SimulatedLoop, context: Context | None):
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self.owner = loop.owner
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = self._args = None
+
+
+class Timer(asyncio.TimerHandle):
+    """A callback that is due at the virtual time `when`."""
+
+    __slots__ = ("owner",)
+    _source_traceback = None
+    _repr = None
+
+    def __init__(self, when: float, callback: Any, args: tuple, loop: SimulatedLoop, context: Context | None):
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._scheduled = True
+        self.owner = loop.owner
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = self._args = None
+            if self._scheduled:
+                self._loop.timer_cancelled()
+
+
+class Numbered:
+    """Gives tasks and futures a hash from a counter: asyncio keeps them in sets, and a hash made of an address
+    would let the order of iteration, and so the history, differ from run to run."""
+
+    def __hash__(self) -> int:
+        # Numbered when first asked: that order is the same in every run too, and most futures are never asked.
+        try:
+            return self._number
+        except AttributeError:
+            loop = self._loop
+            loop.numbers += 1
+            self._number = loop.numbers
+            return self._number
+
+
+class SimulatedFuture(Numbered, asyncio.Future):
+    """A future whose place in a set is the same in every run."""
+
+
+class SimulatedTask(Numbered, asyncio.Task):
+    """A task of one node's; to code of another node it belongs to some other loop, as it would on processes."""
+
+    owner: Incarnation | None = None
+    failed_us: int | None = None
+
+    def get_loop(self) -> Any:
+        loop, owner = self._loop, self.owner
+        return loop if owner is None or loop.owner is None or loop.owner is owner else owner
+
+
+KINDS = kinds_of(SimulatedTask)
