@@ -117,11 +117,11 @@ def sweep(
     return Sweep(experiment, fixed, points, units)
 
 
-def among_simulations(measured: Result, names: Sequence[str], seeds: int = 20) -> DataFrame:
+def among_simulations(measured: Result, names: Sequence[str], seeds: int = 20, **instead: Any) -> DataFrame:
     """Whether the simulation could have made a run of real processes, which draws chances of its own.
 
-    For each of the measures `names`: what was measured, the mean of as many simulations with the same dials, and how
-    many standard deviations of a single run lie between. Runs are independent of each other, whatever within one run
+    For each of the measures `names`: what was measured, the mean of as many simulations with the same dials (but for
+    those that are given `instead`), and how many standard deviations of a single run lie between. Runs are independent of each other, whatever within one run
     waits for what. If both follow one normal distribution, one difference in 10,000 is above 5 (Student's t, 20 seeds).
     """
     from pandas import DataFrame
@@ -129,7 +129,8 @@ def among_simulations(measured: Result, names: Sequence[str], seeds: int = 20) -
     if seeds < 2:
         raise BadInput(f"seeds is {seeds!r}: it must be 2 or more")
     others = range(measured.seed + 1, measured.seed + 1 + seeds)
-    runs = [run_job((measured.experiment, measured.parameters, seed))[0] for seed in others]
+    dials = {**measured.parameters, **instead}
+    runs = [run_job((measured.experiment, dials, seed))[0] for seed in others]
     rows = {}
     for name in names:
         found = [measures[name].value for measures in runs if name in measures]
