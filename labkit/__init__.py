@@ -9,7 +9,7 @@ from labkit.dials import Choice, Dial, Switch
 from labkit.errors import BadInput, LabkitError, MissingComponent, NodeFailure, RunTimedOut
 from labkit.faults import After, FaultPlan
 from labkit.lab import Lab, catalogue, experiment, require
-from labkit.latency import Constant, Empirical, Exponential, Latency, Lognormal, Mixture, Pareto, Uniform
+from labkit.latency import Constant, Empirical, Exponential, Latency, Lognormal, Mixture, Pareto, Shifted, Uniform
 from labkit.network import Link, Network
 from labkit.node import Node, Peer
 from labkit.results import Measure, Result, Verdict
@@ -22,6 +22,6 @@ __all__ = [
     "After", "BadInput", "Call", "CallError", "Choice", "ClockError", "Constant", "Dial", "Empirical",
     "Exponential", "FaultPlan", "Lab", "LabkitError", "Latency", "Link", "Lognormal", "Measure",
     "MissingComponent", "Mixture", "Network", "Node", "NodeFailure", "Pareto", "Peer", "QuorumNotReached",
-    "Refused", "Result", "RunTimedOut", "Switch", "Unanswered", "Uniform", "Verdict", "answers", "catalogue",
+    "Refused", "Result", "RunTimedOut", "Shifted", "Switch", "Unanswered", "Uniform", "Verdict", "answers", "catalogue",
     "closed_loop", "experiment", "first", "open_loop", "require", "run", "settled",
 ]  # fmt: skip

@@ -1,9 +1,7 @@
 """The causal order of any traced run: its events, each with the vector clock that its node would have had.
 
 Reconstructed from the trace, so that every experiment has it whatever its nodes know of clocks: a node's events in the
-order of their times, and each arrival after its sending (Lamport 1978). What happens at one node in one microsecond is
-taken in the order in which a node works: arrivals, ends of operations, beginnings, notes, sendings; unless an arrival
-or an end would then come before what it follows from.
+order in which it did them, and each arrival after its sending (Lamport 1978).
 """
 
 from __future__ import annotations
@@ -19,14 +17,16 @@ from labkit.results import Result
 from labkit.scenes import nodes_of, owner
 
 SEND, ARRIVE, BEGIN, END, NOTE = "send", "arrive", "begin", "end", "note"
-_WITHIN_A_MICROSECOND = {ARRIVE: 0, END: 1, BEGIN: 2, NOTE: 3, SEND: 4}
+_UNTOLD = {ARRIVE: 0, END: 1, BEGIN: 2, NOTE: 3, SEND: 4}
+"""How a node works, for what happens in one microsecond of a recording that does not say in which order."""
 
 
 @dataclass(slots=True)
 class CausalEvent:
     """One event of a run; `subject` is the message, operation or note that it belongs to.
 
-    `notes` are those that its node made at the same moment: what it had to say of this event.
+    `notes` are what its node had to say of it: one made at the same instant, right after an arrival or right before a
+    sending.
     """
 
     node: str
@@ -45,42 +45,45 @@ def causal_events(result: Result) -> list[CausalEvent]:
     return result.once("causal events", lambda: list(_stamped(_folded(_listed(result)))))
 
 
-def _listed(result: Result) -> list[tuple[int, int, str, str, Any]]:
+def _listed(result: Result) -> list[CausalEvent]:
+    """Every event by its time and, at its node, by its order."""
     known = nodes_of(result)
-    found: list[tuple[int, str, str, Any]] = []
+    listed: list[tuple[int, int, CausalEvent]] = []
+
+    def add(at_us: int, order: int, kind: str, node: str, subject: Any) -> None:
+        listed.append((at_us, order, CausalEvent(node, at_us, kind, subject, Vector(), [])))
+
     for message in result.messages:
-        found.append((message.sent_us, SEND, message.source, message))
+        add(message.sent_us, message.sent_order, SEND, message.source, message)
         if message.arrived_us is not None:
-            found.append((message.arrived_us, ARRIVE, message.target, message))
+            add(message.arrived_us, message.arrived_order, ARRIVE, message.target, message)
     for operation in result.operations:
         node = owner(operation, known) or operation.process
-        found.append((operation.invoked_us, BEGIN, node, operation))
+        add(operation.invoked_us, operation.invoked_order, BEGIN, node, operation)
         if operation.returned_us is not None:
-            found.append((operation.returned_us, END, node, operation))
-    found += [(note.at_us, NOTE, note.node, note) for note in result.notes]
-    return sorted(
-        ((at, _WITHIN_A_MICROSECOND[kind], node, kind, subject) for at, kind, node, subject in found),
-        key=lambda event: event[:2],
-    )
+            add(operation.returned_us, operation.returned_order, END, node, operation)
+    for note in result.notes:
+        add(note.at_us, note.order, NOTE, note.node, note)
+    listed.sort(key=lambda entry: (entry[0], entry[1], _UNTOLD[entry[2].kind]))
+    return [event for _, _, event in listed]
 
 
-def _folded(listed: list[tuple[int, int, str, str, Any]]) -> list[CausalEvent]:
-    """Notes go with the message that their node sends or receives at that moment, in turn, if there is one."""
-    events, free = [], {}
-    for at, _, node, kind, subject in listed:
-        if kind != NOTE:
-            event = CausalEvent(node, at, kind, subject, Vector(), [])
-            events.append(event)
-            if kind in (SEND, ARRIVE):
-                free.setdefault((node, at), []).append(event)
-    for at, _, node, kind, subject in listed:
-        if kind == NOTE:
-            candidates = free.get((node, at))
-            if candidates:
-                candidates.pop(0).notes.append(subject)
-            else:
-                events.append(CausalEvent(node, at, NOTE, subject, Vector(), []))
-    return sorted(events, key=lambda event: (event.at_us, _WITHIN_A_MICROSECOND[event.kind]))
+def _folded(listed: list[CausalEvent]) -> list[CausalEvent]:
+    """A note goes with the arrival right before it, or with the sending right after it, at its node and instant."""
+    gone: set[int] = set()
+    by_node: dict[str, list[CausalEvent]] = {}
+    for event in listed:
+        by_node.setdefault(event.node, []).append(event)
+    for events in by_node.values():
+        for number, event in enumerate(events):
+            before, after = events[max(number - 1, 0)], events[min(number + 1, len(events) - 1)]
+            if event.kind != NOTE:
+                continue
+            for beside, kind in ((before, ARRIVE), (after, SEND)):
+                if beside.kind == kind and beside.at_us == event.at_us and not beside.notes and id(event) not in gone:
+                    beside.notes.append(event.subject)
+                    gone.add(id(event))
+    return [event for event in listed if id(event) not in gone]
 
 
 def _stamped(events: list[CausalEvent]) -> Iterator[CausalEvent]:
@@ -106,14 +109,14 @@ def _causes_first(events: list[CausalEvent]) -> Iterator[CausalEvent]:
     goes by time, each arrival after its sending and each end after its beginning all the same.
     """
     placed = set()
-    for event in _placed(events, _in_time(events, _awaited(events))):
+    for event in _placed(events, _in_turn(events, _awaited(events))):
         placed.add(id(event))
         yield event
     rest = [event for event in events if id(event) not in placed]
     yield from _placed(rest, _awaited(rest))
 
 
-def _placed(events: list[CausalEvent], awaited: dict[Any, list[Any]]) -> Iterator[CausalEvent]:
+def _placed(events: list[CausalEvent], awaited: dict[int, list[int]]) -> Iterator[CausalEvent]:
     sorter = TopologicalSorter(awaited)
     try:
         sorter.prepare()
@@ -121,39 +124,26 @@ def _placed(events: list[CausalEvent], awaited: dict[Any, list[Any]]) -> Iterato
         pass  # it still gives all that no circle holds back
     ready: list[int] = []
     while sorter.is_active():
-        while steps := sorter.get_ready():  # what is done with a moment may make others ready
-            for step in steps:
-                if isinstance(step, int):
-                    heapq.heappush(ready, step)
-                else:
-                    sorter.done(step)
+        for place in sorter.get_ready():
+            heapq.heappush(ready, place)
         if ready:
             place = heapq.heappop(ready)
             yield events[place]
             sorter.done(place)
 
 
-def _awaited(events: list[CausalEvent]) -> dict[Any, list[Any]]:
+def _awaited(events: list[CausalEvent]) -> dict[int, list[int]]:
     """For the place of each event those of the events that it cannot do without: its sending, or its beginning."""
     first = {id(event.subject): place for place, event in enumerate(events) if event.kind in (SEND, BEGIN)}
     follows = [event.kind in (ARRIVE, END) and id(event.subject) in first for event in events]
     return {place: [first[id(event.subject)]] if follows[place] else [] for place, event in enumerate(events)}
 
 
-def _in_time(events: list[CausalEvent], awaited: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
-    """`awaited`, and that a node is done with a microsecond before the next, and with its arrivals before its ends."""
-    latest: dict[str, tuple[str, int]] = {}
-    before: dict[tuple[str, int], list[Any]] = {}
+def _in_turn(events: list[CausalEvent], awaited: dict[int, list[int]]) -> dict[int, list[int]]:
+    """`awaited`, and that a node does one thing after the other."""
+    latest: dict[str, int] = {}
     for place, event in enumerate(events):
-        moment = (event.node, event.at_us)
-        if moment not in before:
-            before[moment] = [latest[event.node]] if event.node in latest else []
-            latest[event.node] = moment
-        awaited.setdefault(moment, []).append(place)
-        awaited[place] += before[moment]
-        arrivals = awaited.setdefault((*moment, ARRIVE), [])
-        if event.kind == ARRIVE:
-            arrivals.append(place)
-        elif event.kind == END:
-            awaited[place].append((*moment, ARRIVE))
+        if event.node in latest:
+            awaited[place].append(latest[event.node])
+        latest[event.node] = place
     return awaited

@@ -54,6 +54,9 @@ def chaos(
     for kind in kinds:
         if kind not in KINDS:
             raise BadInput(f"kinds has {kind!r}: it must be some of {', '.join(KINDS)}")
+    if not nodes or not kinds or incidents < 0:
+        what = f"nodes are {list(nodes)!r}, kinds {list(kinds)!r} and incidents {incidents!r}"
+        raise BadInput(f"{what}: there must be one or more of the first two, and 0 or more of the last")
     if not 0 < shortest <= longest <= until:
         raise BadInput(f"longest is {longest!r}: it must be from shortest, {shortest!r}, to until, {until!r} seconds")
     random = Random(f"{seed}/chaos")

@@ -26,6 +26,8 @@ class ClockError:
     drift_ppm: float = 0.0
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.offset):
+            raise BadInput(f"offset is {self.offset!r}: it must be a number of seconds")
         if not -MILLION < self.drift_ppm < math.inf:
             raise BadInput(f"drift_ppm is {self.drift_ppm!r}: it must be above -1000000, at which a clock stands still")
 

@@ -10,6 +10,7 @@ from labkit.faults import After, Fault, FaultPlan
 from labkit.history import Note
 from labkit.host import NodeSpec
 from labkit.network import Network
+from labkit.node import remote_interface
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Cluster:
         if not any(spec.is_client for spec in self.nodes):
             raise BadInput("the cluster has no client: a run ends when its clients have finished")
         self.faults.check(names)
+        classes = dict.fromkeys(spec.node_class for spec in self.nodes)
+        self.network.check(names, list(dict.fromkeys(name for each in classes for name in remote_interface(each))))
 
 
 class Conditions:

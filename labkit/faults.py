@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf, isfinite
 from random import Random
 from typing import Any
 
@@ -54,6 +55,10 @@ class Fault:
             raise BadInput(f"fault kind is {self.kind!r}: it must be one of {', '.join(KINDS)}")
         if not isinstance(self.at, After) and not 0 <= self.at < float("inf"):
             raise BadInput(f"a {self.kind} is planned at {self.at!r}: it must be 0 or more seconds")
+        if not isfinite(self.amount):
+            raise BadInput(f"the amount of a {self.kind} is {self.amount!r}: it must be a number")
+        if self.kind == "clock drift" and self.amount <= -1_000_000:
+            raise BadInput(f"drift_ppm is {self.amount!r}: it must be above -1000000, at which a clock stands still")
         for name in ("loss", "duplication"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -231,6 +236,9 @@ def _fault_from_json(entry: dict[str, Any]) -> Fault:
 def _outages_of(node: str, availability: float, mean_outage: float, until: float, random: Random) -> list[Fault]:
     if not 0 < availability <= 1:
         raise BadInput(f"availability is {availability!r}: it must be above 0 and at most 1")
+    if not (0 < mean_outage < inf and 0 <= until < inf):
+        lengths = f"mean_outage is {mean_outage!r} and until {until!r}"
+        raise BadInput(f"{lengths}: they must be seconds, the first above 0 and the other 0 or more")
     if availability == 1:
         return []
     mean_uptime = mean_outage * availability / (1 - availability)

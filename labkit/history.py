@@ -1,4 +1,8 @@
-"""Operations as their clients saw them, and everything else a run leaves behind."""
+"""Operations as their clients saw them, and everything else a run leaves behind.
+
+What happens at a node bears a number that says in which order the node did it, since many things happen within a
+microsecond. Numbers of one node can be compared, those of different nodes cannot. 0 is unknown.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ from typing import Any
 
 from labkit.calls import OK
 from labkit.faults import Fault
+
+ORDERS = ("invoked_order", "returned_order", "sent_order", "arrived_order", "order")
+"""The fields that break ties in time; they say nothing else, and are left out where a run is written down."""
 
 
 @dataclass(slots=True)
@@ -26,6 +33,8 @@ class Operation:
     outcome: str = "unknown"
     error: str = ""
     number: int = 0
+    invoked_order: int = field(default=0, compare=False, repr=False)
+    returned_order: int = field(default=0, compare=False, repr=False)
 
     @property
     def latency(self) -> float:
@@ -64,6 +73,8 @@ class Message:
     sent_us: int
     arrived_us: int | None = None
     fate: str = "sent"
+    sent_order: int = field(default=0, compare=False, repr=False)
+    arrived_order: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -75,6 +86,7 @@ class Note:
     at_us: int
     clock_us: int
     details: dict[str, Any] = field(default_factory=dict)
+    order: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass
@@ -96,8 +108,8 @@ class Recording:
     clock_uncertainty_us: int = 0
 
     def in_order(self) -> Recording:
-        """The same, sorted by time; ties stay as they were recorded."""
-        self.operations.sort(key=lambda operation: operation.invoked_us)
-        self.messages.sort(key=lambda message: message.sent_us)
-        self.notes.sort(key=lambda note: note.at_us)
+        """The same, sorted by time, and by what came first at its node."""
+        self.operations.sort(key=lambda operation: (operation.invoked_us, operation.invoked_order))
+        self.messages.sort(key=lambda message: (message.sent_us, message.sent_order))
+        self.notes.sort(key=lambda note: (note.at_us, note.order))
         return self

@@ -86,7 +86,11 @@ class Carrier(Protocol):
 
 
 class Host:
-    """The engine under one node, for one incarnation of it (a restart makes a new one)."""
+    """The engine under one node, for one incarnation of it (a restart makes a new one).
+
+    `seed` names the streams of all chances that it draws: of its links, and of its node. Each runtime gives another
+    one for the same run, so that a measurement and its simulation do not agree merely because they drew alike.
+    """
 
     def __init__(
         self,
@@ -96,12 +100,13 @@ class Host:
         carrier: Carrier,
         recorder: Recorder,
         disk: Disk,
-        seed: int,
+        seed: int | str,
         incarnation: int = 0,
     ):
         self.name = spec.name
         self.spec = spec
-        self.outbox = Outbox(spec.name, network, seed)
+        # Another life must not draw the same delays once more.
+        self.outbox = Outbox(spec.name, network, f"{seed}/life {incarnation}" if incarnation else seed)
         self._express = {} if recorder.tracing else self.outbox.express
         self._classes = classes
         self._carrier = carrier

@@ -15,21 +15,34 @@ from random import Random
 from statistics import NormalDist
 
 from labkit.errors import BadInput
+from labkit.statistics import nearest_rank
 
 Sampler = Callable[[], int]
 
 
 class Latency:
-    """A distribution of one-way delays; draw from it with `sampler`."""
+    """A distribution of one-way delays; draw from it with `sampler`. ``latency + 0.075`` takes 75 ms more."""
 
     def quantile(self, share: float) -> float:
-        """The delay in seconds that a `share` (0 ≤ share < 1) of the messages stays at or below."""
+        """The delay in seconds that a `share` (0 ≤ share < 1) of the messages stays at or below.
+
+        Raises `BadInput` for another share, and `TypeError` for a distribution that has no closed quantile.
+        """
+        _require(0 <= share < 1, "share", share, "from 0 to below 1")
+        return self._quantile(share)
+
+    def _quantile(self, share: float) -> float:
         raise TypeError(f"{type(self).__name__} has no closed quantile")
 
     def sampler(self, random: Random) -> Sampler:
         """A function that draws the next delay, in whole microseconds, from `random`."""
-        draw, quantile = random.random, self.quantile
+        draw, quantile = random.random, self._quantile
         return lambda: round(quantile(draw()) * 1e6)
+
+    def __add__(self, seconds: float) -> Latency:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+            return NotImplemented
+        return Shifted(self, seconds)
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:
@@ -46,7 +59,7 @@ class Constant(Latency):
     def __post_init__(self) -> None:
         _require(0 <= self.value < math.inf, "value", self.value, "0 or more seconds")
 
-    def quantile(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         return self.value
 
     def sampler(self, random: Random) -> Sampler:
@@ -64,7 +77,7 @@ class Uniform(Latency):
     def __post_init__(self) -> None:
         _require(0 <= self.low <= self.high < math.inf, "range", (self.low, self.high), "0 ≤ low ≤ high seconds")
 
-    def quantile(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         return self.low + (self.high - self.low) * share
 
 
@@ -79,7 +92,7 @@ class Exponential(Latency):
         usable = 0 <= self.minimum <= self.mean < math.inf
         _require(usable, "mean", self.mean, "at least the minimum, which is 0 or more")
 
-    def quantile(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         return self.minimum - (self.mean - self.minimum) * math.log(1.0 - share)
 
     def sampler(self, random: Random) -> Sampler:
@@ -99,7 +112,7 @@ class Lognormal(Latency):
         _require(0 < self.median < math.inf, "median", self.median, "more than 0 seconds")
         _require(0 < self.sigma < math.inf, "sigma", self.sigma, "more than 0")
 
-    def quantile(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         # inv_cdf refuses 0 exactly, which random() can return once in 2**53 draws.
         return self.median * math.exp(self.sigma * NormalDist().inv_cdf(max(share, 2.0**-54)))
 
@@ -115,7 +128,7 @@ class Pareto(Latency):
         _require(0 < self.minimum < math.inf, "minimum", self.minimum, "more than 0 seconds")
         _require(0 < self.shape < math.inf, "shape", self.shape, "more than 0")
 
-    def quantile(self, share: float) -> float:
+    def _quantile(self, share: float) -> float:
         return self.minimum * (1.0 - share) ** (-1.0 / self.shape)
 
 
@@ -154,8 +167,31 @@ class Empirical(Latency):
     def __repr__(self) -> str:
         return f"Empirical({len(self.samples)} samples)"
 
-    def quantile(self, share: float) -> float:
-        return self.samples[int(share * len(self.samples))]
+    def _quantile(self, share: float) -> float:
+        return self.samples[nearest_rank(share, len(self.samples)) - 1]
+
+    def sampler(self, random: Random) -> Sampler:
+        draw, fixed = random.random, [round(sample * 1e6) for sample in self.samples]
+        return lambda: fixed[int(draw() * len(fixed))]
+
+
+@dataclass(frozen=True)
+class Shifted(Latency):
+    """What `latency` takes, and `by` seconds more: the same distribution over a longer way."""
+
+    latency: Latency
+    by: float
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.latency, Latency), "to shift", self.latency, "a distribution")
+        _require(0 <= self.by < math.inf, "shift", self.by, "0 or more seconds")
+
+    def _quantile(self, share: float) -> float:
+        return self.latency.quantile(share) + self.by
+
+    def sampler(self, random: Random) -> Sampler:
+        draw, more = self.latency.sampler(random), round(self.by * 1e6)
+        return lambda: draw() + more
 
 
 SHAPES = ("exponential", "constant", "uniform", "lognormal", "pareto")

@@ -7,7 +7,7 @@ was already on its way arrives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
@@ -17,6 +17,14 @@ from labkit.errors import BadInput
 from labkit.latency import Constant, Latency, Sampler
 
 Leg = Literal["request", "reply"]
+Legs = Mapping[tuple[str, Leg], Latency]
+LEGS = ("request", "reply")
+
+
+def _check_legs(legs: Legs) -> None:
+    for name in legs:
+        if not (isinstance(name, tuple) and len(name) == 2 and name[1] in LEGS):
+            raise BadInput(f"legs has {name!r}: it must be a method and one of {', '.join(LEGS)}")
 
 
 @dataclass(frozen=True)
@@ -24,15 +32,18 @@ class Link:
     """How messages fare on one link.
 
     `loss` and `duplication` are probabilities a message. `reordering` is the share of messages that go by their
-    own delay and so may overtake earlier ones: 1 is a datagram network, 0 is first in, first out, as TCP.
+    own delay and so may overtake earlier ones: 1 is a datagram network, 0 is first in, first out, as TCP. `legs`
+    maps (method, "request" or "reply") to the latency of that leg, where it differs from the link's `latency`.
     """
 
     latency: Latency = Constant(0.0)
     loss: float = 0.0
     duplication: float = 0.0
     reordering: float = 1.0
+    legs: Legs = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        _check_legs(self.legs)
         for name in ("loss", "duplication", "reordering"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
@@ -43,27 +54,50 @@ class Link:
 class Network:
     """The links of a cluster: one default, exceptions by link (source, target), and by leg of an exchange.
 
-    `legs` maps (method, "request" or "reply") to the latency of that leg; it goes before the link's own latency,
-    so that the four legs of the WARS model (write, acknowledgement, read, response) can differ.
+    `legs` maps (method, "request" or "reply") to the latency of that leg on every link, so that the four legs of the
+    WARS model (write, acknowledgement, read, response) can differ. A message takes the first of these that there is:
+    its leg of its own link (`Link.legs`), its leg of the network, its link's latency, the default's.
     """
 
     default: Link = Link()
     links: Mapping[tuple[str, str], Link] = field(default_factory=dict)
-    legs: Mapping[tuple[str, Leg], Latency] = field(default_factory=dict)
+    legs: Legs = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_legs(self.legs)
+        for pair in self.links:
+            if not (isinstance(pair, tuple) and len(pair) == 2):
+                raise BadInput(f"links has {pair!r}: it must be a pair of nodes, source and target")
 
     def between(self, source: str, target: str) -> Link:
         """The link that messages from `source` to `target` take."""
         return self.links.get((source, target), self.default)
+
+    def check(self, nodes: Collection[str], methods: Collection[str]) -> None:
+        """Raise `BadInput` if a link names a node that is not there, or a leg a method that no node has."""
+        for name in (name for pair in self.links for name in pair):
+            if name not in nodes:
+                raise BadInput(f"links names {name!r}: the nodes are {', '.join(nodes)}")
+        for legs in (self.legs, self.default.legs, *(link.legs for link in self.links.values())):
+            for method, _ in legs:
+                if method not in methods:
+                    raise BadInput(f"legs names {method!r}: what nodes can be asked for is {', '.join(methods)}")
+
+    def latency(self, source: str, target: str, method: str, leg: Leg) -> Latency:
+        """What a message from `source` to `target` takes on this leg of a call of `method`."""
+        link = self.between(source, target)
+        return link.legs.get((method, leg)) or self.legs.get((method, leg)) or link.latency
 
 
 class Outbox:
     """What one sender knows of the network: it decides the fate of each message that the node sends.
 
     All randomness of a link comes from one stream of its own, so that more traffic on one link changes nothing on
-    another, and both runtimes draw the same delays for the same messages.
+    another. `seed` names the streams: each runtime, and each incarnation of a node, has its own, so that what was
+    measured on real processes and what was simulated are independent samples of one model.
     """
 
-    def __init__(self, source: str, network: Network, seed: int):
+    def __init__(self, source: str, network: Network, seed: int | str):
         self._source = source
         self._network = network
         self._seed = seed
@@ -146,7 +180,7 @@ class Outbox:
             link = latency = None
         else:
             link = self._network.between(self._source, target)
-            latency = self._network.legs.get((method, "reply" if is_reply else "request"), link.latency)
+            latency = self._network.latency(self._source, target, method, "reply" if is_reply else "request")
         blocked = "partitioned" if target in self._cut else "held" if target in self._holding else ""
         random = self._random.get(target)
         if random is None:

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 from labkit.errors import BadInput
@@ -39,7 +40,9 @@ class Placement(ABC):
 
     def __init__(self, shards: Iterable[Any]):
         self.shards = tuple(shards)
-        if not self.shards or len(dict.fromkeys(self.shards)) < len(self.shards):
+        # By their text, since that is what is hashed: the number 1 and the text "1" would be one place.
+        texts = dict.fromkeys(map(str, self.shards))
+        if not self.shards or len(texts) < len(self.shards):
             raise BadInput(f"shards is {self.shards!r}: it must be one or more names, each once")
 
     @abstractmethod
@@ -65,13 +68,15 @@ class Range(Placement):
         super().__init__(shards)
         self._cut = cut
         self.boundaries = list(cut(len(self.shards)))
-        if len(self.boundaries) != len(self.shards) - 1 or sorted(self.boundaries) != self.boundaries:
+        if len(self.boundaries) != len(self.shards) - 1 or not _is_in_order(self.boundaries):
             raise BadInput(f"boundaries are {self.boundaries!r}: they must be in order, one fewer than the shards")
 
     def shard_of(self, key: Any) -> Any:
         return self.shards[bisect_right(self.boundaries, key)]
 
     def shards_between(self, low: Any, high: Any) -> tuple[Any, ...]:
+        if not low <= high:
+            raise BadInput(f"high is {high!r}: it must be at least low, which is {low!r}")
         return self.shards[bisect_right(self.boundaries, low) : bisect_right(self.boundaries, high) + 1]
 
     def resized(self, shards: Iterable[Any]) -> Range:
@@ -79,18 +84,25 @@ class Range(Placement):
 
     @classmethod
     def by_letter(cls, shards: Iterable[Any]) -> Range:
-        """The alphabet in equal parts, for keys in small letters: of two shards one has A–M, the other N–Z."""
+        """The alphabet in equal parts, for keys in small letters: of two shards one has A–M, the other N–Z.
+
+        Three letters say a boundary, so that there can be 17,576 shards at most.
+        """
         return cls(shards, _letters)
 
     @classmethod
     def by_number(cls, shards: Iterable[Any], size: int) -> Range:
         """1 to `size` on the first shard, the next `size` numbers on the second, …, all the rest on the last."""
+        _require_whole("size", size)
         return cls(shards, partial(_numbers, size))
 
     @classmethod
     def by_sample(cls, shards: Iterable[Any], keys: Iterable[Any]) -> Range:
         """Boundaries at equal shares of a sample of the keys, as a system sets them that splits what has grown."""
-        return cls(shards, partial(_quantiles, sorted(keys)))
+        ordered = sorted(keys)
+        if not ordered:
+            raise BadInput("the sample has no keys: it must have one or more")
+        return cls(shards, partial(_quantiles, ordered))
 
 
 class Hashed(Placement):
@@ -129,8 +141,7 @@ class Ring(Hashed):
 
     def __init__(self, shards: Iterable[Any], points: int = 100, salt: int = 0):
         super().__init__(shards)
-        if points < 1:
-            raise BadInput(f"points is {points!r}: it must be 1 or more")
+        _require_whole("points", points)
         self.points, self.salt = points, salt
         circle = sorted((hash64(f"{salt}/{shard}/{i}"), shard) for shard in self.shards for i in range(points))
         self._places = [place for place, _ in circle]
@@ -174,7 +185,13 @@ class Jump(Hashed):
 
 
 def jump(key: int, buckets: int) -> int:
-    """The bucket of a 64-bit key: as buckets are added one by one, a key jumps from bucket to ever later bucket."""
+    """The bucket of a 64-bit key: as buckets are added one by one, a key jumps from bucket to ever later bucket.
+
+    Raises `BadInput` for no buckets, and for a key that 64 bits cannot hold.
+    """
+    _require_whole("buckets", buckets)
+    if not 0 <= key <= MASK:
+        raise BadInput(f"key is {key!r}: it must be a whole number from 0 to 2**64 - 1")
     here, following = 0, 0
     while following < buckets:
         here = following
@@ -192,9 +209,13 @@ class Vertical(Placement):
     def __init__(self, shards: Iterable[Any], parts: Iterable[str]):
         super().__init__(shards)
         self.parts = tuple(parts)
+        if not self.parts or len(set(self.parts)) < len(self.parts):
+            raise BadInput(f"parts is {self.parts!r}: it must be one or more names, each once")
         self._homes = {part: self.shards[place % len(self.shards)] for place, part in enumerate(self.parts)}
 
     def shard_of(self, key: tuple[Any, str]) -> Any:
+        if key[1] not in self._homes:
+            raise BadInput(f"the key's part is {key[1]!r}: it must be one of {', '.join(self.parts)}")
         return self._homes[key[1]]
 
     def resized(self, shards: Iterable[Any]) -> Vertical:
@@ -214,7 +235,19 @@ def moved(before: Placement, after: Placement, keys: Iterable[Any]) -> int:
     return sum(before.shard_of(key) != after.shard_of(key) for key in keys)
 
 
+def _require_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BadInput(f"{name} is {value!r}: it must be a whole number from 1 up")
+
+
+def _is_in_order(boundaries: Sequence[Any]) -> bool:
+    # Not by sorting: a NaN is in no order to anything, and sorted() leaves it where it stands.
+    return all(one <= other for one, other in pairwise(boundaries)) and all(each == each for each in boundaries)
+
+
 def _letters(shards: int) -> list[str]:
+    if shards > 26**3:
+        raise BadInput(f"there are {shards:,} shards: the alphabet divides among at most {26**3:,}")
     # A boundary within a letter takes a second and a third letter to say.
     places = [round(index * 26**3 / shards) for index in range(1, shards)]
     return ["".join(ALPHABET[place // 26**power % 26] for power in (2, 1, 0)).rstrip("a") for place in places]

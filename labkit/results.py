@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from labkit.errors import BadInput
 from labkit.faults import FaultWindow, windows
-from labkit.history import Fault, Message, Note, Operation, Recording
+from labkit.history import ORDERS, Fault, Message, Note, Operation, Recording
+from labkit.statistics import nearest_rank
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -130,11 +132,11 @@ class Result:
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "faults": [asdict(fault) for fault in self.faults],
             "incidents": self.recording.incidents,
-            "operations": [asdict(operation) for operation in self.operations],
+            "operations": [_row(operation) for operation in self.operations],
         }
         if trace:
-            data["messages"] = [asdict(message) for message in self.messages]
-            data["notes"] = [asdict(note) for note in self.notes]
+            data["messages"] = [_row(message) for message in self.messages]
+            data["notes"] = [_row(note) for note in self.notes]
         return data
 
     def to_json(self, trace: bool = False) -> str:
@@ -168,11 +170,15 @@ class Result:
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that at least a `share` (0 to 1) of the samples do not exceed; NaN without samples."""
+    """The smallest sample that at least a `share` (0 to 1) of the samples do not exceed; NaN without samples.
+
+    The nearest rank, see `labkit.statistics.nearest_rank`. Raises `BadInput` for another share, and for a NaN.
+    """
     if not samples:
         return math.nan
-    ordered = sorted(samples)
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+    if any(sample != sample for sample in samples):
+        raise BadInput("samples have a NaN: each must be a number")
+    return sorted(samples)[nearest_rank(share, len(samples)) - 1]
 
 
 def share(part: int, whole: int) -> float:
@@ -183,7 +189,12 @@ def share(part: int, whole: int) -> float:
 def _frame(rows: Iterable[Any]) -> DataFrame:
     from pandas import DataFrame
 
-    return DataFrame([asdict(row) for row in rows])
+    return DataFrame([_row(row) for row in rows])
+
+
+def _row(entry: Any) -> dict[str, Any]:
+    # The rows are in order already.
+    return {name: value for name, value in asdict(entry).items() if name not in ORDERS}
 
 
 def _finite(entry: dict[str, Any]) -> dict[str, Any]:

@@ -205,8 +205,9 @@ def bin_width(length: float, operations: int) -> float:
     bins = min(max(operations // OPERATIONS_A_BIN, FEWEST_BINS), ENOUGH_BINS)
     if length <= 0:
         return 1.0
+    # A step more than the power says: the logarithm of what is just below a power of ten rounds up to it.
     power = 10 ** math.floor(math.log10(length / bins))
-    return max(power * step for step in (1, 2, 5) if power * step <= length / bins)
+    return max(power * step for step in (0.5, 1, 2, 5) if power * step <= length / bins)
 
 
 def in_words(scene: Scene) -> str:

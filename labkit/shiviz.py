@@ -107,7 +107,7 @@ def log_of(result: Result) -> Iterator[LoggedEvent]:
     """The events of `export`."""
     own = [note for note in result.notes if isinstance(note.details.get("V"), Vector)]
     if own:
-        yield from (LoggedEvent(note.node, note.details["V"], _noted(note)) for note in own)
+        yield from (LoggedEvent(_host(note), note.details["V"], _noted(note)) for note in own)
     else:
         yield from (LoggedEvent(event.node, event.clock, _told(event)) for event in causal_events(result))
 
@@ -251,17 +251,26 @@ def _clock(text: str, host: str, line: int) -> Vector:
 
 
 def _told(event: CausalEvent) -> str:
+    said = [note_label(note) for note in event.notes]
+    # A node says what it is about to send, and what it has received.
+    return "; ".join([*said, _done(event)] if event.kind == SEND else [_done(event), *said])
+
+
+def _done(event: CausalEvent) -> str:
     subject = event.subject
-    said = "".join(f"; {note_label(note)}" for note in event.notes)
     if event.kind in (SEND, ARRIVE):
         what = f"{'answer to ' if subject.is_reply else ''}{subject.method}"
-        return (
-            f"sends {what} to {subject.target}" if event.kind == SEND else f"receives {what} of {subject.source}"
-        ) + said
+        return f"sends {what} to {subject.target}" if event.kind == SEND else f"receives {what} of {subject.source}"
     if event.kind in (BEGIN, END):
         label = operation_label(subject)[:-2]
         return f"begins {label}" if event.kind == BEGIN else f"{label} ends, {subject.outcome}"
     return _noted(subject)
+
+
+def _host(note: Note) -> str:
+    """Whose entry of its clock an event counts: a node that has restarted counts under another name."""
+    stamps = note.details.get("_stamps")
+    return note.node if stamps is None else stamps.event[0]
 
 
 def _noted(note: Note) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadInput, NodeFailure, RunTimedOut
 from labkit.lab import find
-from labkit.results import ILLEGAL, Measure
+from labkit.results import ILLEGAL, Measure, Result
 from labkit.running import run
+from labkit.statistics import deviations_from
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -114,6 +115,28 @@ def sweep(
     units = {name: dial.unit for name, dial in chosen.dials.items()}
     units |= {measure.name: measure.unit for outcome in outcomes if outcome for measure in outcome[0].values()}
     return Sweep(experiment, fixed, points, units)
+
+
+def among_simulations(measured: Result, names: Sequence[str], seeds: int = 20, **instead: Any) -> DataFrame:
+    """Whether the simulation could have made a run of real processes, which draws chances of its own.
+
+    For each of the measures `names`: what was measured, the mean of as many simulations with the same dials (but for
+    those that are given `instead`), and how many standard deviations of a single run lie between. Runs are independent of each other, whatever within one run
+    waits for what. If both follow one normal distribution, one difference in 10,000 is above 5 (Student's t, 20 seeds).
+    """
+    from pandas import DataFrame
+
+    if seeds < 2:
+        raise BadInput(f"seeds is {seeds!r}: it must be 2 or more")
+    others = range(measured.seed + 1, measured.seed + 1 + seeds)
+    dials = {**measured.parameters, **instead}
+    runs = [run_job((measured.experiment, dials, seed))[0] for seed in others]
+    rows = {}
+    for name in names:
+        found = [measures[name].value for measures in runs if name in measures]
+        mean, apart = estimate(found).mean, deviations_from(measured[name], found)
+        rows[name] = {"measured": measured[name], "simulated": mean, "deviations apart": apart}
+    return DataFrame(rows).T
 
 
 def run_job(job: Job) -> Outcome:

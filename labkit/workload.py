@@ -7,9 +7,11 @@ only when the last one has ended, and so hides a slow system from its own measur
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from labkit.errors import BadInput
 from labkit.node import Node
 
 FEW = 1000
@@ -50,6 +52,14 @@ async def closed_loop(node: Node, action: Action, *, sessions: int, count: int, 
 
 
 def zipf_weights(count: int, exponent: float) -> list[float]:
-    """How often the first, second, … most popular of `count` is asked for: in proportion to 1 / rank^exponent."""
-    # Powers differ in the last bit between C libraries.
-    return [round(rank**-exponent, 13) for rank in range(1, count + 1)]
+    """How often the first, second, … most popular of `count` is asked for: in proportion to 1 / rank^exponent.
+
+    Raises `BadInput` unless `count` is 1 or more and `exponent` 0 or more.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise BadInput(f"count is {count!r}: it must be a whole number from 1 up")
+    if not 0 <= exponent < math.inf:
+        raise BadInput(f"exponent is {exponent!r}: it must be 0 or more")
+    # To 13 digits, since powers differ in the last bit between C libraries; not to 13 places, which would make the
+    # rarest of many keys be asked for never.
+    return [float(f"{rank**-exponent:.12e}") for rank in range(1, count + 1)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.clocks import MILLION, RESERVED_AHEAD_US, ClockError, PhysicalClock, Reservation, Timestamp
+from labkit.errors import BadInput
 
 DAY_US = 86_400 * MILLION
 PPM = st.integers(-200_000, 200_000)
@@ -193,3 +196,9 @@ def test_no_crash_takes_a_hybrid_clock_back(lives):
             assert ahead <= RESERVED_AHEAD_US
             stamps += [before, after]
     assert stamps == sorted(set(stamps))
+
+
+@pytest.mark.parametrize("offset", [math.nan, math.inf])
+def test_an_offset_is_a_number_of_seconds(offset):
+    with pytest.raises(BadInput, match="offset is"):
+        ClockError(offset)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import After, BadInput, FaultPlan, Node
+from labkit.chaos import chaos
 from labkit.faults import ENDS, KINDS, Fault, FaultWindow, Standing, windows
 from tests.clusters import client, node, simulate, simulate_work
 
@@ -238,3 +239,22 @@ def test_a_condition_on_a_note_holds_when_it_is_first_noted():
     plan = FaultPlan().crash("server", at=After(note="milestone", delay=0.25))
     recording = simulate(node("server", Server), client("teller", Teller), faults=plan)
     assert [(fault.kind, fault.at) for fault in recording.faults] == [("crash", 2.25)]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        lambda: FaultPlan().step_clock("a", math.nan, at=1),
+        lambda: FaultPlan().drift_clock("a", -1_000_000.0, at=1),
+        lambda: FaultPlan().outages(["a"], 0.9, 0.0, 10.0, seed=1),
+        lambda: FaultPlan().outages(["a"], 0.9, -1.0, 10.0, seed=1),
+        lambda: FaultPlan().outages(["a"], 0.9, 1.0, math.nan, seed=1),
+        lambda: FaultPlan().outages(["a"], 0.9, 1.0, math.inf, seed=1),
+        lambda: chaos([], 1.0, seed=1),
+        lambda: chaos(["a"], 1.0, seed=1, kinds=[]),
+        lambda: chaos(["a"], 1.0, seed=1, incidents=-1),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_in_one_sentence(plan):
+    with pytest.raises(BadInput, match="must be"):
+        plan()

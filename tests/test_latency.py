@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from labkit import BadInput, Constant, Empirical, Exponential, Lognormal, Mixture, Pareto, Uniform
+from labkit import BadInput, Constant, Empirical, Exponential, Lognormal, Mixture, Pareto, Shifted, Uniform
 from labkit.latency import LINKEDIN_DISK_WRITE, LINKEDIN_SSD, Latency
 
 DRAWS = 20_000
@@ -145,3 +146,43 @@ BAD = [
 def test_bad_parameters_are_refused_in_one_sentence(kind, arguments):
     with pytest.raises(BadInput, match=r"^latency \w+ is .*: it must be "):
         kind(*arguments)
+
+
+@given(st.sampled_from([*SHAPES, Constant(0.01), Empirical([0.3, 0.1, 0.2])]), SHARES, st.floats(0, 10))
+def test_a_shift_moves_every_quantile_by_as_much(latency, share, by):
+    shifted = latency + by
+    assert shifted == Shifted(latency, by)
+    assert shifted.quantile(share) == latency.quantile(share) + by
+
+
+@pytest.mark.parametrize("latency", [*SHAPES, LINKEDIN_SSD, LINKEDIN_DISK_WRITE], ids=repr)
+def test_a_shifted_sampler_draws_what_the_other_does_and_75_ms_more(latency):
+    plain, shifted = (each.sampler(Random("shift")) for each in (latency, latency + 0.075))
+    assert [shifted() for _ in range(100)] == [plain() + 75_000 for _ in range(100)]
+
+
+def test_shifts_add_up_and_only_seconds_can_be_added():
+    assert draws(Constant(0.01) + 0.02 + 0.03, 3) == [0.06] * 3
+    with pytest.raises(TypeError):
+        Constant(0.01) + Constant(0.02)
+    with pytest.raises(TypeError):
+        (LINKEDIN_SSD + 0.1).quantile(0.5)
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=100), st.integers(0, 999))
+def test_a_quantile_of_samples_is_the_smallest_that_the_share_does_not_exceed(samples, thousandths):
+    found = Empirical(samples).quantile(thousandths / 1000)
+    assert found == sorted(samples)[max(math.ceil(Fraction(thousandths, 1000) * len(samples)) - 1, 0)]
+
+
+@pytest.mark.parametrize("latency", [*SHAPES, Constant(0.01), Empirical([1.0]), Constant(0.01) + 1], ids=repr)
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, NAN])
+def test_a_share_is_from_0_to_below_1(latency, share):
+    with pytest.raises(BadInput, match="share is"):
+        latency.quantile(share)
+
+
+@pytest.mark.parametrize(("latency", "by"), [(Constant(1), -0.1), (Constant(1), NAN), (Constant(1), INF), (0.1, 0.1)])
+def test_a_shift_is_of_a_distribution_and_by_seconds(latency, by):
+    with pytest.raises(BadInput, match=r"^latency .* is .*: it must be "):
+        Shifted(latency, by)

@@ -110,6 +110,7 @@ def test_seeds_and_directions_have_streams_of_their_own():
     sequences = [delays(ab, "b"), delays(ba, "a"), delays(other_seed, "b")]
     assert len(set(map(tuple, sequences))) == 3
     assert sequences[0] == delays(Outbox("a", network, seed=1), "b")
+    assert delays(Outbox("a", network, seed="1/ray"), "b") not in sequences
 
 
 def test_a_partition_loses_what_is_sent_until_it_heals():
@@ -156,3 +157,60 @@ def test_links_can_change_and_keep_what_was_not_changed():
 def test_a_probability_is_from_0_to_1(name, value):
     with pytest.raises(BadInput, match=f"{name} is {value!r}: it must be a probability from 0 to 1"):
         Link(**{name: value})
+
+
+FAR = Link(Constant(0.08), legs={("write", "request"): Constant(0.1) + 0.075})
+
+
+def test_a_message_takes_its_leg_of_its_link_then_its_leg_then_its_link():
+    network = Network(
+        Link(Constant(0.001), legs={("ping", "reply"): Constant(0.004)}),
+        links={("a", "far"): FAR},
+        legs={("write", "request"): Constant(0.002), ("read", "reply"): Constant(0.003)},
+    )
+    outbox = Outbox("a", network, seed=1)
+    taken = {
+        (target, method, is_reply): outbox.route(message(target, method, is_reply), 0)[0][0]
+        for target in ("near", "far")
+        for method in ("write", "read", "ping")
+        for is_reply in (False, True)
+    }
+    assert taken == {
+        ("near", "write", False): 2000, ("near", "write", True): 1000,
+        ("near", "read", False): 1000, ("near", "read", True): 3000,
+        ("near", "ping", False): 1000, ("near", "ping", True): 4000,
+        ("far", "write", False): 175_000, ("far", "write", True): 80_000,
+        ("far", "read", False): 80_000, ("far", "read", True): 3000,
+        ("far", "ping", False): 80_000, ("far", "ping", True): 80_000,
+    }  # fmt: skip
+
+
+def test_legs_of_a_link_stay_when_the_links_change():
+    outbox = Outbox("a", Network(links={("a", "far"): FAR}), seed=1)
+    outbox.set_link(duplication=1.0)
+    assert outbox.route(message("far", "write"), 0)[0] == (175_000, 175_000)
+
+
+@given(st.integers(0, 1000), st.floats(0, 1))
+def test_a_link_that_is_longer_draws_the_same_stream(seed, by):
+    near = Network(Link(Exponential(0.02)))
+    far = Network(links={("a", "b"): Link(Exponential(0.02) + by)})
+    longer = [delay - round(by * 1e6) for (delay,) in delays(Outbox("a", far, seed), "b")]
+    assert longer == [delay for (delay,) in delays(Outbox("a", near, seed), "b")]
+
+
+@pytest.mark.parametrize("name", [("write", "answer"), "write", ("a", "b", "write", "request")])
+def test_a_leg_is_a_request_or_a_reply(name):
+    for make in (lambda: Network(legs={name: Constant(1)}), lambda: Link(legs={name: Constant(1)})):
+        with pytest.raises(BadInput, match="legs has"):
+            make()
+
+
+def test_a_network_names_what_there_is():
+    with pytest.raises(BadInput, match="links has 'a'"):
+        Network(links={"a": Link()})
+    with pytest.raises(BadInput, match="links names 'c': the nodes are a, b"):
+        Network(links={("a", "c"): Link()}).check(["a", "b"], [])
+    for network in (Network(legs={("wirte", "reply"): Constant(1)}), Network(links={("a", "b"): FAR})):
+        with pytest.raises(BadInput, match="legs names"):
+            network.check(["a", "b"], ["read"])

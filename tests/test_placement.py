@@ -172,3 +172,37 @@ def test_placements_are_the_same_in_another_process_whatever_its_hash_seed():
     ]
     assert outputs[0] == outputs[1]
     assert pickle.loads(pickle.dumps(Range.by_number("ab", 10))).shard_of(11) == "b"
+
+
+@pytest.mark.parametrize("kind", [Ring, Rendezvous, Modulo, Jump])
+def test_a_number_and_its_text_are_one_name(kind):
+    with pytest.raises(BadInput, match="shards is"):
+        kind([1, "1"])
+    assert kind([1, "a"]).shard_of("x") in (1, "a")  # of two types, but told apart
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: jump(7, 0),
+        lambda: jump(7, -3),
+        lambda: jump(7, 2.5),
+        lambda: jump(-1, 3),
+        lambda: jump(2**64, 3),
+        lambda: Ring("ab", points=1.5),
+        lambda: Range("ab", lambda shards: [float("nan")]),
+        lambda: Range("abc", lambda shards: [2, 1]),
+        lambda: Range.by_number("ab", 0),
+        lambda: Range.by_number("ab", -5),
+        lambda: Range.by_sample("ab", []),
+        lambda: Range.by_letter(range(26**3 + 1)),
+        lambda: Range.by_number("ab", 10).shards_between(20, 5),
+        lambda: Vertical("ab", []),
+        lambda: Vertical("ab", ["profile", "profile"]),
+        lambda: Vertical("ab", ["profile"]).shard_of((7, "orders")),
+        lambda: Ring([]),
+    ],
+)
+def test_what_cannot_be_placed_is_refused_in_one_sentence(ask):
+    with pytest.raises(BadInput):
+        ask()

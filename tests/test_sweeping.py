@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from labkit import BadInput, RunTimedOut, run, sweeping
-from labkit.sweeping import estimate, sweep
+from labkit.sweeping import among_simulations, estimate, sweep
 
 SAMPLES = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60)
 
@@ -122,3 +122,16 @@ def test_json_and_frame_hold_every_point():
     frame = found.frame()
     assert list(frame["servers"]) == [2, 3]
     assert {"lost_writes", "lost_writes_low", "lost_writes_high", "failing_seeds"} <= set(frame.columns)
+
+
+def test_a_simulation_is_one_that_the_simulation_could_have_made_and_of_other_dials_is_not():
+    dials = {"pairs": 200, "clients": 1}
+    like = among_simulations(run("quorums", seed=3, trace=False, **dials), ["stale_reads", "read_p50"], seeds=10)
+    assert like["deviations apart"].max() < 5
+    unlike = run("quorums", seed=3, trace=False, read_quorum=3, **dials)
+    unlike.parameters["read_quorum"] = 1
+    table = among_simulations(unlike, ["stale_reads", "read_p50"], seeds=10)
+    assert table["deviations apart"].min() > 5
+    assert list(table.index) == ["stale_reads", "read_p50"] and table.measured["stale_reads"] == unlike["stale_reads"]
+    with pytest.raises(BadInput, match="seeds is 1"):
+        among_simulations(unlike, ["stale_reads"], seeds=1)

@@ -9,6 +9,8 @@ import pytest
 from scipy import stats
 
 from labkit import closed_loop, open_loop
+from labkit.errors import BadInput
+from labkit.workload import zipf_weights
 from tests.clusters import simulate_work
 
 
@@ -85,3 +87,16 @@ def test_a_closed_loop_slows_down_with_its_system():
 
         taken = simulate_work(work).duration_us / 1e6
         assert taken == pytest.approx(100 / 5 * (service + think))
+
+
+def test_zipf_weights_fall_as_a_power_of_the_rank_and_none_is_nought():
+    weights = zipf_weights(100_000, 3.0)
+    assert weights[:3] == [1.0, 0.125, pytest.approx(1 / 27, rel=1e-12)]
+    assert weights[-1] == pytest.approx(1e-15, rel=1e-12)
+    assert zipf_weights(3, 0.0) == [1.0] * 3
+
+
+@pytest.mark.parametrize(("count", "exponent"), [(0, 1.0), (-1, 1.0), (1.5, 1.0), (3, -1.0), (3, math.nan)])
+def test_popularity_needs_keys_and_an_exponent(count, exponent):
+    with pytest.raises(BadInput, match="it must be"):
+        zipf_weights(count, exponent)

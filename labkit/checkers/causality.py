@@ -14,15 +14,21 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.calls import FAIL
 from labkit.causality import Vector
+from labkit.checkers.replacement import (
+    ReadAndWrite,
+    disagreements,
+    inventions,
+    last_reads,
+    reads_and_writes,
+    survivals,
+)
 from labkit.history import Note, Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
 from labkit.wording import count
 
-NO_WRITE_DROPPED = "no concurrent write is silently dropped"
+NO_WRITE_DROPPED = "what was read and replaced is gone, and nothing else"
 EventName = tuple[str, int]
-ReadAndWrite = tuple[Operation | None, Operation]
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,10 @@ class Execution:
 def execution_of(notes: Iterable[Note]) -> Execution:
     """The execution that nodes noted, each event with its `_stamps` and its `_cause`."""
     return Execution(
-        Event(note.node, note.details["_stamps"].event[1], note.at_us, note.label, note.details["_cause"],
-              note.details["_stamps"])
+        Event(*note.details["_stamps"].event, note.at_us, note.label, note.details["_cause"], note.details["_stamps"])
         for note in notes
         if "_stamps" in note.details
-    )  # fmt: skip
+    )
 
 
 Order = tuple[list[int], list[int]]
@@ -199,48 +204,65 @@ def tells_causality(clock: str, execution: Execution, said: Order, show: Sequenc
 def no_write_dropped(
     operations: Iterable[Operation], through: Callable[[Operation], Hashable] = lambda _: None
 ) -> Verdict:
-    """OK if each acknowledged write could be read in the end, or was replaced by one whose writer had read it.
+    """OK if a write is gone in the end exactly if a writer that had read it replaced it, and all final reads agree.
 
     A write replaces what the last read of its own process returned, a read returns the values of all siblings, and
     the last read of each key tells what is left. Only writes that returned before it began are judged. `through` says
-    which server took a write; without it, one took them all. The counterexample is a dropped write, what the writer
-    that may have dropped it had read, its write through the same server, and the last read, which lacks the first.
+    which server took a write; without it, one took them all.
+
+    The counterexample is a dropped write, what the writer that may have dropped it had read, its write through the same
+    server, and the last read, which lacks the first; or else a write that was replaced, with the read, the write that
+    replaced it, and a read that has it still; or two final reads that differ. UNKNOWN if no acknowledged write was
+    read afterwards.
     """
     history = list(operations)
-    last = _last_reads(history)
+    last = last_reads(history)
     acknowledged = [write for write in history if write.function == "write" and write.ok]
     judged = [write for write in acknowledged if _is_read_afterwards(write, last)]
+    wrong = _wrong(history, last, acknowledged, through)
+    if wrong is not None:
+        return Verdict(NO_WRITE_DROPPED, ILLEGAL, *wrong)
     if not judged:
         return Verdict(NO_WRITE_DROPPED, UNDECIDED, _nothing_read(len(acknowledged)))
-    dropped = list(dropped_writes(history))
-    if not dropped:
-        others = len(acknowledged) - len(judged)
-        left_out = f"; {others} of {len(acknowledged)} not judged, since not read afterwards" if others else ""
-        return Verdict(NO_WRITE_DROPPED, HOLDS, f"{count(len(judged), 'acknowledged write')}{left_out}")
-    what = f"{len(dropped)} of {len(acknowledged)} acknowledged writes vanished, and nobody had read them"
-    writes = list(_reads_and_writes(history))
-    stories = [_story(write, writes, last[write.key], through) for write in dropped]
-    return Verdict(NO_WRITE_DROPPED, ILLEGAL, what, min(stories, key=_rank))
+    others = len(acknowledged) - len(judged)
+    left_out = f"; {others} of {len(acknowledged)} not judged, since not read afterwards" if others else ""
+    return Verdict(NO_WRITE_DROPPED, HOLDS, f"{count(len(judged), 'acknowledged write')}{left_out}")
+
+
+def _wrong(
+    history: Sequence[Operation],
+    last: dict[Any, Operation],
+    acknowledged: Sequence[Operation],
+    through: Callable[[Operation], Hashable],
+) -> tuple[str, tuple[Operation, ...]] | None:
+    """What is wrong, with the story that shows it best."""
+    if dropped := list(dropped_writes(history)):
+        what = f"{len(dropped)} of {len(acknowledged)} acknowledged writes vanished, and nobody had read them"
+        writes = list(reads_and_writes(history))
+        return what, min((_story(write, writes, last[write.key], through) for write in dropped), key=_rank)
+    if kept := list(survivals(history)):
+        number = len({(each.write.key, each.write.value) for each in kept})
+        what = f"{count(number, 'write')} had been read and replaced, and can be read still"
+        return what, min(kept, key=lambda each: each.replacing.invoked_us - each.write.invoked_us).story
+    if invented := next(inventions(history), None):
+        return f"a read of {invented.key!r} returned what nobody has written", (invented,)
+    if differing := list(disagreements(history)):
+        return f"the final reads of {count(len(differing), 'key')} do not agree", differing[0]
+    return None
 
 
 def dropped_writes(operations: Iterable[Operation]) -> Iterator[Operation]:
     """The acknowledged writes that were neither left in the end nor read by a writer that replaced them."""
     history = list(operations)
-    last = _last_reads(history)
+    last = last_reads(history)
     # A write of unknown outcome may have replaced what its writer had read, and then rightly.
     replaced = {
-        (write.key, value) for read, write in _reads_and_writes(history) if read is not None for value in read.value
+        (write.key, value) for read, write in reads_and_writes(history) if read is not None for value in read.value
     }
     for write in history:
         is_judged = write.function == "write" and write.ok and _is_read_afterwards(write, last)
         if is_judged and write.value not in last[write.key].value and (write.key, write.value) not in replaced:
             yield write
-
-
-def _last_reads(history: Iterable[Operation]) -> dict[Any, Operation]:
-    """For each key the read that was invoked last."""
-    reads = [read for read in history if read.function == "read" and read.ok]
-    return {read.key: read for read in sorted(reads, key=lambda read: read.invoked_us)}
 
 
 def _is_read_afterwards(write: Operation, last: dict[Any, Operation]) -> bool:
@@ -283,17 +305,6 @@ def _rank(story: tuple[Operation, ...]) -> tuple[bool, bool, int, int]:
     first, writer = story[0], story[-2]
     overlaps = writer.invoked_us <= (first.returned_us or 0)
     return writer is first, overlaps, abs(writer.invoked_us - first.invoked_us), first.invoked_us
-
-
-def _reads_and_writes(history: Iterable[Operation]) -> Iterator[ReadAndWrite]:
-    """The writes that may have happened, each with what its writer had read of the key, in order of invocation."""
-    seen_by: dict[tuple[str, Any], Operation] = {}
-    for operation in sorted(history, key=lambda operation: operation.invoked_us):
-        name = (operation.process, operation.key)
-        if operation.function == "read" and operation.ok:
-            seen_by[name] = operation
-        elif operation.function == "write" and operation.outcome != FAIL:
-            yield seen_by.get(name), operation
 
 
 def _sorted(events: list[Event]) -> list[Event]:

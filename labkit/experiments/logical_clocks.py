@@ -158,6 +158,9 @@ def inverted_messages(nodes: int, offset: float, delay: float) -> float:
     From a clock that is ahead by d to one that is behind: the delay, exponential with mean `delay`, must be below d;
     so 1 − e^(−d/delay) for those, never for messages the other way, on average over all pairs of nodes.
     """
+    require(nodes >= 2, "nodes", nodes, "2 or more")
+    require(0 <= offset < math.inf, "offset", offset, "0 or more seconds")
+    require(0 <= delay < math.inf, "delay", delay, "0 or more seconds")
     gaps = [offset * (one - other) / (nodes - 1) for one in range(nodes) for other in range(one)]
     if not delay:
         return sum(gap > 0 for gap in gaps) / len(gaps) / 2

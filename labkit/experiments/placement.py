@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from labkit.dials import Choice, Dial
-from labkit.lab import Lab, experiment
+from labkit.lab import Lab, experiment, require
 from labkit.node import Node
 from labkit.placement import ALPHABET, Hashed, Jump, Modulo, Placement, Range, Rendezvous, Ring, hash64
 from labkit.results import Measure, Result, share
@@ -140,17 +140,25 @@ def measures(result: Result) -> Iterator[Measure]:
 
 def spread(kept: Sequence[int]) -> float:
     """The standard deviation of the shards' keys in multiples of their mean."""
+    require(sum(kept) > 0 <= min(kept), "kept", kept, "the keys of one or more shards, and not all of them 0")
     mean = sum(kept) / len(kept)
     return math.sqrt(math.fsum((each - mean) ** 2 for each in kept) / len(kept)) / mean
 
 
+def _require_shards(*numbers: int) -> None:
+    for number in numbers:
+        require(number >= 1, "shards", number, "1 or more")
+
+
 def moved_by_consistent_hashing(before: int, after: int) -> float:
     """|m − n| / max(m, n): only what the new shards get, or the old ones had; Karger et al. 1997, section 4."""
+    _require_shards(before, after)
     return abs(after - before) / max(after, before)
 
 
 def moved_by_modulo(before: int, after: int) -> float:
     """1 − min(n, m) / lcm(n, m): of so many hashes in a row, only the first min(n, m) have the same remainder."""
+    _require_shards(before, after)
     return 1 - min(before, after) / math.lcm(before, after)
 
 
@@ -159,6 +167,8 @@ def ring_spread(shards: int, points: int) -> float:
 
     Such a sum of arcs has a beta distribution with parameters V and V(n − 1).
     """
+    _require_shards(shards)
+    require(points >= 1, "points", points, "1 or more")
     return math.sqrt((shards - 1) / (shards * points + 1))
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from labkit.calls import CallError, Unanswered
 from labkit.chaos import chaos as chaotic
 from labkit.checkers.lost_writes import no_lost_writes
+from labkit.checkers.scans import COMPLETE, no_scan_misses
 from labkit.checkers.settling import all_succeeded
 from labkit.checkers.staleness import fresh_reads
 from labkit.dials import Choice, Dial, Switch
 from labkit.experiments.sharding_measures import (
     SETTLES,
     meets_hiccups_alone,
-    no_scan_misses,
     scan_shards,
     sharding_measures,
     slot_layout,
@@ -102,7 +102,7 @@ class Customer(StoreClient):
         user = self.users[bisect(self.popularity, self.random.random() * self.popularity[-1])]
         if kind < self.scan_share:
             with self.operation("scan", user, process=process) as scan:
-                scan.value = len(await self.scan(user, user + self.span - 1))
+                scan.value = [key for key, _ in await self.scan(user, user + self.span - 1)]
         elif kind < self.scan_share + self.write_share:
             with self.operation("write", user, process, process=process):
                 await self.put(user, process)
@@ -311,6 +311,9 @@ BRIEF = {"users": 24, "slots": 12, "length": 0.6, "move_at": 0.3, "rate": 200.0}
 
 sharding.ablation(
     "keys moved without a fence", without={"fence": False}, breaks="no acknowledged write is lost", **BRIEF
+)
+sharding.ablation(
+    "scans without a fence", without={"fence": False}, breaks=COMPLETE, scan_share=0.5, write_share=0.4, **BRIEF
 )
 sharding.ablation(
     "moved keys acknowledged before they are on disk",

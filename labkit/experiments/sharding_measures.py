@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 from labkit.history import Operation
+from labkit.lab import require
 from labkit.placement import Jump, Modulo, Placement, Range, Rendezvous, Ring
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Measure, Result, Verdict, percentile, share
-from labkit.wording import count as counted
+from labkit.results import Measure, Result, percentile, share
 
 SETTLES = "the store settles"
-COMPLETE = "no scan misses a user"
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ def _evenly(count: int, shards: int) -> list[int]:
 
 def slow_scan_share(shards: int, slow: float) -> float:
     """P(at least one of `shards` answers is slow) = 1 − (1 − p)^n; Dean and Barroso, The tail at scale, CACM 2013."""
+    require(shards >= 1, "shards", shards, "1 or more")
+    require(0 <= slow <= 1, "slow", slow, "a probability from 0 to 1")
     return -math.expm1(shards * math.log1p(-slow)) if slow < 1 else 1.0
 
 
@@ -82,24 +83,6 @@ def meets_hiccups_alone(values: Mapping[str, Any]) -> bool:
     disturbed = any(values[name] for name in ("loss", "duplication", "chaos", "service_time", "stragglers"))
     usual = 20 * (values["delay"] + values["sync_delay"])
     return not disturbed and usual <= values["slow_time"] <= values["timeout"]
-
-
-def no_scan_misses(operations: Iterable[Operation], span: int) -> Verdict:
-    """OK if each scan has a row for every one of its `span` users whose write was acknowledged before it began."""
-    operations = list(operations)
-    since: dict[int, int] = {}
-    for write in operations:
-        if write.function == "write" and write.ok:
-            since[write.key] = min(since.get(write.key, write.returned_us), write.returned_us)
-    last = max(since, default=0)
-    scans = [operation for operation in operations if operation.function == "scan" and operation.ok]
-    for scan in scans:
-        users = range(scan.key, min(scan.key + span, last + 1))
-        due = sum(user in since and since[user] < scan.invoked_us for user in users)
-        if scan.value < due:
-            found = f"a scan returned {counted(scan.value, 'row')} where {due} had been written"
-            return Verdict(COMPLETE, ILLEGAL, found, (scan,))
-    return Verdict(COMPLETE, HOLDS if scans else UNDECIDED, counted(len(scans), "scan"))
 
 
 def sharding_measures(result: Result) -> Iterator[Measure]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.chaos import chaos
 from labkit.checkers.causality import NO_WRITE_DROPPED, dropped_writes, no_write_dropped
-from labkit.dials import Choice, Dial
+from labkit.dials import Choice, Dial, Switch
 from labkit.lab import Lab, experiment
 from labkit.latency import Constant, Exponential
 from labkit.network import Link, Network
@@ -47,18 +48,31 @@ def siblings(
     think: float = Dial(0.02, 0.0, 10.0, "s", "mean time between a read and the write that follows it"),
     delay: float = Dial(0.005, 0.0, 1.0, "s", "mean one-way delay, exponential"),
     loss: float = Dial(0.0, 0.0, 0.3, "", "probability that a message is lost"),
+    crashes: int = Dial(0, 0, 20, help="times that a server is killed at a random instant, and restarts from its disk"),
+    downtime: float = Dial(0.02, 0.001, 10.0, "s", "the longest time that it then stays down"),
+    sync_delay: float = Dial(0.0, 0.0, 1.0, "s", "how long a simulated disk takes to sync"),
+    durable_names: bool = Switch(True, "let a server keep on disk the number that named its last version"),
+    replace: bool = Switch(True, "let a version go once another comes after it"),
 ) -> None:
     """Clients edit through servers that keep concurrent versions: is a write ever lost that nobody had read?"""
     stores = [f"server-{number}" for number in range(1, servers + 1)]
     for name in stores:
-        lab.node(name, VersionStore, others=[other for other in stores if other != name], ids=ids)
+        others = [other for other in stores if other != name]
+        lab.node(name, VersionStore, others=others, ids=ids, durable_names=durable_names, replace=replace)
     for number in range(clients):
         home = _home(number, servers)
         lab.client(f"client-{number + 1}", Editor, store=home, count=edits, keys=keys, think=think)
     every_key = [f"key-{number}" for number in range(keys)]
     lab.client("auditor", Auditor, stores=stores, keys=every_key, clients=clients)
     lab.network = Network(Link(Exponential(delay) if delay else Constant(0.0), loss=loss))
-    lab.time_limit = 10 * edits * (think + 4 * delay + loss) + 120
+    lab.sync_delay = sync_delay
+    lab.time_limit = 10 * edits * (think + 4 * delay + 4 * sync_delay + loss) + crashes * downtime + 120
+    if crashes:
+        until = max(edits * (think + 4 * delay + 2 * sync_delay), downtime)  # about as long as the clients work
+        shortest = min(0.001, downtime)
+        lab.faults = chaos(
+            stores, until, lab.seed, kinds=["crash"], incidents=crashes, shortest=shortest, longest=downtime
+        )
 
 
 @siblings.measure
@@ -98,6 +112,14 @@ def size(values: Mapping[str, Any]) -> dict[str, float]:
     return {"edits": values["clients"] * values["edits"] * (14.0 + 5.0 * (values["servers"] - 1))}
 
 
+siblings.ablation("versions that nothing replaces", without={"replace": False}, breaks=NO_WRITE_DROPPED, edits=5)
+siblings.ablation(
+    "version numbers that a crash forgets",
+    without={"durable_names": False},
+    breaks=NO_WRITE_DROPPED,
+    clients=6,
+    crashes=5,
+)
 siblings.ablation(
     "version vectors without a client id", without={"ids": "server"}, breaks=NO_WRITE_DROPPED, clients=3, edits=5
 )

@@ -23,6 +23,8 @@ INSTANTS = 120
 ROWS = 20
 
 Steps = list[tuple[float, int]]
+Change = tuple[int, int, int]
+"""When the number under way changes, which of that microsecond's changes at its node it is, and by how much."""
 
 
 @picture("under_way")
@@ -57,17 +59,17 @@ def under_way(functions: Sequence[str] | None = None) -> UnderWay:
 
 def _counted(result: Result, function: str) -> Steps:
     operations = [entry for entry in result.operations if entry.function == function]
-    changes = sorted(change for entry in operations for change in _changes(entry, result))
+    changes = sorted((change for entry in operations for change in _changes(entry, result)), key=lambda each: each[:2])
     level, steps = 0, [(0.0, 0)]
-    for at_us, change in changes:
+    for at_us, _, change in changes:
         level += change
         steps.append((at_us / 1e6, level))
     return steps
 
 
-def _changes(entry: Operation, result: Result) -> tuple[tuple[int, int], tuple[int, int]]:
+def _changes(entry: Operation, result: Result) -> tuple[Change, Change]:
     end = result.recording.duration_us if entry.returned_us is None else entry.returned_us
-    return (entry.invoked_us, 1), (end, -1)
+    return (entry.invoked_us, entry.invoked_order, 1), (end, entry.returned_order, -1)
 
 
 def _highest(steps: Steps, until: float, pieces: int) -> list[tuple[float, int]]:

@@ -32,19 +32,25 @@ class Stamps(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class Stamper(Node):
-    """Stamps steps, sendings and receipts, and notes each of them. The switches take the clocks' safeguards out."""
+    """Stamps steps, sendings and receipts, and notes each of them. The switches take the clocks' safeguards out.
+
+    A node that restarts has forgotten how many events it had: it counts anew, under another name.
+    """
 
     lamport_advance: bool = True
     vector_merge: bool = True
     hybrid_maximum: bool = True
 
     async def start(self) -> None:
+        life = await self.disk.load("life", 0) + 1
+        await self.disk.save("life", life)
+        self._known_as = self.name if life == 1 else f"{self.name}#{life}"
         self._events = 0
         self._lamport, self._vector, self._versions = Lamport(), Vector(), Vector()
 
     def step(self) -> Stamps:
         """An event of the node's own: an update, the only kind of event that a version vector counts."""
-        self._versions = self._versions.tick(self.name)
+        self._versions = self._versions.tick(self._known_as)
         return self._own("step")
 
     def send(self) -> Stamps:
@@ -55,14 +61,14 @@ class Stamper(Node):
         """The receipt of a message that carries `message`."""
         seen = message.lamport if self.lamport_advance else Lamport()
         self._lamport = self._lamport.receive(seen)
-        self._vector = self._vector.receive(message.vector if self.vector_merge else Vector(), self.name)
+        self._vector = self._vector.receive(message.vector if self.vector_merge else Vector(), self._known_as)
         self._versions = self._versions.merge(message.versions)
         hybrid = self.clock.hybrid.receive(message.hybrid) if self.hybrid_maximum else self._forgetful()
         return self._noted("receive", hybrid, message.event)
 
     def _own(self, label: str) -> Stamps:
         self._lamport = self._lamport.tick()
-        self._vector = self._vector.tick(self.name)
+        self._vector = self._vector.tick(self._known_as)
         return self._noted(label, self.clock.hybrid.tick() if self.hybrid_maximum else self._forgetful(), None)
 
     def _forgetful(self) -> Timestamp:
@@ -71,7 +77,7 @@ class Stamper(Node):
 
     def _noted(self, label: str, hybrid: Timestamp, cause: tuple[str, int] | None) -> Stamps:
         self._events += 1
-        event = (self.name, self._events)
+        event = (self._known_as, self._events)
         stamps = Stamps(event, self._lamport, self._vector, self._versions, hybrid, self.clock.now_us())
         self.note(label, L=stamps.lamport, V=stamps.vector, _stamps=stamps, _cause=cause)
         return stamps
@@ -115,25 +121,35 @@ class VersionStore(Node):
     `ids` says who names a version: the server by a dot (``dotted``), the ``client``, or the ``server`` by its entry
     in a plain version vector, which is wrong. A server sends all siblings of a key at once: what it sends has then
     no gaps, and a context may be a plain vector (Preguiça et al. 2010).
+
+    Nobody is told of a version before it is on disk, and so is the count that named it: a server that began to count
+    anew after a crash would name a second write like its first. Safeguards: `durable_names` keeps the count on disk;
+    `replace` lets a version go once another comes after it.
     """
 
     others: Sequence[str] = ()
     ids: str = "dotted"
+    durable_names: bool = True
+    replace: bool = True
 
     async def start(self) -> None:
-        self._siblings: dict[str, list[Sibling]] = {}
-        self._numbers: dict[str, int] = {}
+        self._siblings: dict[str, tuple[Sibling, ...]] = {}  # of each key; no version of them comes after another
+        self._numbers: dict[str, int] = {}  # of each key the number of the last version named here
         self._gone: dict[str, bool] = {}
+        kinds = {"siblings": self._siblings, "number": self._numbers, "gone": self._gone}
+        for (kind, name), kept in (await self.disk.load_all()).items():
+            kinds[kind][name] = kept
 
     async def read(self, key: str) -> tuple[tuple[Any, ...], Vector]:
         """The values of all siblings, and the context that a write which has seen them must bring back."""
-        siblings = self._siblings.get(key, [])
+        siblings = await self.siblings(key)
         return tuple(value for _, value in siblings), joined(version.vector for version, _ in siblings)
 
     async def write(self, key: str, value: Any, context: Vector, client: str, number: int) -> Version:
         """Keep a value in place of all that its writer had seen; `number` is the client's own count of its writes."""
         version = Version(client, number, context) if self.ids == "client" else self._named(key, context)
         self._keep(key, [(version, value)])
+        await self.disk.sync()
         for other in self.peers(self.others):
             self.spawn(self._tell(other, key))
         return version
@@ -141,32 +157,40 @@ class VersionStore(Node):
     async def merge(self, key: str, siblings: tuple[Sibling, ...]) -> None:
         """Take what another server has of a key, and keep what no other version comes after."""
         self._keep(key, siblings)
+        await self.disk.sync()
 
     async def leave(self, client: str) -> None:
         """A client has done its work here; it may say so more than once."""
         self._gone[client] = True
+        await self.disk.save(("gone", client), True)
 
     async def gone(self) -> int:
         """How many clients have left."""
         return len(self._gone)
 
     async def siblings(self, key: str) -> tuple[Sibling, ...]:
-        """All that is here of a key."""
-        return tuple(self._siblings.get(key, ()))
+        """All that is here of a key, on disk: a crash must not take back what somebody has seen."""
+        known = self._siblings.get(key, ())
+        await self.disk.sync()
+        return known
 
     def _named(self, key: str, context: Vector) -> Version:
         # Later than any that the writer can have seen, also by way of another server.
         number = max(self._numbers.get(key, 0), context[self.name]) + 1
         self._numbers[key] = number
+        if self.durable_names:
+            self.disk.write(("number", key), number)
         return Version(self.name, number, context)
 
     def _keep(self, key: str, arrived: Sequence[Sibling]) -> None:
-        values = dict([*self._siblings.get(key, []), *arrived])
-        self._siblings[key] = [(kept, values[kept]) for kept in maximal(values, by_vector=self.ids == "server")]
+        values = dict([*self._siblings.get(key, ()), *arrived])
+        kept = maximal(values, by_vector=self.ids == "server") if self.replace else list(values)
+        self._siblings[key] = tuple((version, values[version]) for version in kept)
+        self.disk.write(("siblings", key), self._siblings[key])
 
     async def _tell(self, other: Any, key: str) -> None:
         try:
-            await other.merge(key, tuple(self._siblings[key]))
+            await other.merge(key, await self.siblings(key))
         except CallError:
             pass  # lost: a later write brings it, or the exchange at the end
 
@@ -179,7 +203,7 @@ class VersionClient(Node):
     call_timeout: float = 0.5
 
     async def start(self) -> None:
-        self._writes = 0
+        self._writes = await self.disk.load("writes", 0)
 
     async def read_modify_write(self, key: str, think: float, session: str) -> None:
         """One read and one write, as operations of the process `session`."""
@@ -191,6 +215,7 @@ class VersionClient(Node):
             return
         await asyncio.sleep(self.random.expovariate(1 / think) if think else 0)
         self._writes += 1
+        await self.disk.save("writes", self._writes)  # as durable as the server's own count: it may name the version
         with self.operation("write", key, session, process=session):
             version = await server.write(key, session, context, self.name, self._writes)
             self.note("version", key=key, entries=len(version.vector.entries), bytes=version.size_bytes)

@@ -19,7 +19,7 @@ class Assembly:
         self.conditions = conditions
         self._operations: dict[tuple[str, int], Operation] = {}
         self._sent: dict[_RowKey, deque[Message]] = defaultdict(deque)
-        self._arrived: list[tuple[_RowKey, int]] = []
+        self._arrived: list[tuple[_RowKey, int, int]] = []
 
     def invoked(self, process: str, operation: Operation) -> None:
         """An operation began in `process`; until it is heard to have ended, its outcome is unknown."""
@@ -30,7 +30,7 @@ class Assembly:
         """An operation ended."""
         begun = self._operations.pop((process, operation.number))
         begun.value, begun.outcome, begun.error = operation.value, operation.outcome, operation.error
-        begun.returned_us = operation.returned_us
+        begun.returned_us, begun.returned_order = operation.returned_us, operation.returned_order
         self.conditions.operation_ended()
 
     def noted(self, process: str, note: Note) -> None:
@@ -46,15 +46,16 @@ class Assembly:
                 self.recording.messages.append(message)
                 self._sent[message.number, message.source, message.target, message.is_reply].append(message)
             else:
-                *key, at_us = row[1:]
-                self._arrived.append((tuple(key), at_us))
+                *key, at_us, order = row[1:]
+                self._arrived.append((tuple(key), at_us, order))
 
     def finish(self, duration_us: int) -> Recording:
         """Match arrivals with departures and return the recording."""
-        for key, at_us in sorted(self._arrived, key=lambda arrival: arrival[1]):
+        for key, at_us, order in sorted(self._arrived, key=lambda arrival: arrival[1:]):
             waiting = self._sent.get(key)
             if waiting:
-                waiting.popleft().arrived_us = at_us
+                message = waiting.popleft()
+                message.arrived_us, message.arrived_order = at_us, order
         for message in self.recording.messages:
             if message.arrived_us is None and message.fate in ("sent", "duplicated"):
                 message.fate = "undelivered"

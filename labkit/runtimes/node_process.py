@@ -74,6 +74,7 @@ class _NodeProcess:
         self._urgent: list[tuple] = []
         self._room = life.cluster.trace_limit
         self._dropped = 0
+        self._order = 0
         self._host: Host | None = None
         self._disk: FileDisk | None = None
 
@@ -128,13 +129,20 @@ class _NodeProcess:
 
     # Where the host puts what it sees (labkit.host.Recorder).
 
+    def _next_order(self) -> int:
+        self._order += 1
+        return self._order
+
     def invoked(self, operation: Operation) -> None:
+        operation.invoked_order = self._next_order()
         self._soon(("invoked", operation))
 
     def responded(self, operation: Operation) -> None:
+        operation.returned_order = self._next_order()
         self._soon(("responded", operation))
 
     def noted(self, note: Note) -> None:
+        note.order = self._next_order()
         self._soon(("noted", note))
 
     def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> None:
@@ -142,8 +150,9 @@ class _NodeProcess:
             self._dropped += 1
             return
         number, source, target, is_reply, method, _ = message
+        order = self._next_order()
         for _ in range(max(copies, 1)):
-            self._rows.append(("sent", Message(number, source, target, method, is_reply, now_us, None, fate)))
+            self._rows.append(("sent", Message(number, source, target, method, is_reply, now_us, None, fate, order)))
             self._room -= 1
 
     # The driver's orders.
@@ -170,7 +179,8 @@ class _NodeProcess:
         classes = {spec.name: spec.node_class for spec in life.cluster.nodes}
         # Not before now: a spare waits while the life before it still writes.
         self._disk = self._open_disk()
-        self._host = Host(spec, classes, life.cluster.network, self, self, self._disk, life.seed, life.incarnation)
+        chances = f"{life.seed}/ray"  # its own, or it would agree with the simulation also where the model is wrong
+        self._host = Host(spec, classes, life.cluster.network, self, self, self._disk, chances, life.incarnation)
         for fault in standing:
             self._apply(fault)
         now = self.now_us()
@@ -222,7 +232,7 @@ class _NodeProcess:
         if self._host is None:
             return  # not born yet: a message to nobody is lost
         if self.tracing:
-            self._rows.append(("arrived", message[0], message[1], message[2], message[3], self.now_us()))
+            self._rows.append(("arrived", *message[:4], self.now_us(), self._next_order()))
         self._host.receive(message)
 
     def _tell(self, *report: Any) -> None:

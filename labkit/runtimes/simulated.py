@@ -57,15 +57,24 @@ class _SimulatedRecorder:
         self._recording = recording
         self._conditions = conditions
         self._room = trace_limit
+        self._order = 0
+
+    def next_order(self) -> int:
+        """One number more: for all nodes together, as there is one thread."""
+        self._order += 1
+        return self._order
 
     def invoked(self, operation: Operation) -> None:
+        operation.invoked_order = self.next_order()
         self._recording.operations.append(operation)
 
     def responded(self, operation: Operation) -> None:
+        operation.returned_order = self.next_order()
         operation.value = snapshot(operation.value)
         self._conditions.operation_ended()
 
     def noted(self, note: Note) -> None:
+        note.order = self.next_order()
         self._recording.notes.append(note)
         self._conditions.noted(note)
 
@@ -80,7 +89,10 @@ class _SimulatedRecorder:
             self._recording.messages_dropped_from_trace += 1
             return None
         number, source, target, is_reply, method, _ = message
-        rows = [Message(number, source, target, method, is_reply, now_us, None, fate) for _ in range(max(copies, 1))]
+        order = self.next_order()
+        rows = [
+            Message(number, source, target, method, is_reply, now_us, None, fate, order) for _ in range(max(copies, 1))
+        ]
         self._recording.messages.extend(rows)
         self._room -= len(rows)
         return rows
@@ -170,11 +182,12 @@ class _Simulation:
 
     def _traced(self, host: Host) -> Callable[[tuple], None]:
         # Takes a message, and the row of the trace that its arrival completes, unless the trace was full.
-        environment, receive = self._environment, host.receive
+        environment, receive, next_order = self._environment, host.receive, self._recorder.next_order
 
         def receive_traced(arrival: tuple) -> None:
             if len(arrival) > MESSAGE_PARTS:
-                arrival[MESSAGE_PARTS].arrived_us = environment._now
+                row = arrival[MESSAGE_PARTS]
+                row.arrived_us, row.arrived_order = environment._now, next_order()
                 arrival = arrival[:MESSAGE_PARTS]
             receive(arrival)
 

@@ -190,6 +190,23 @@ def left(*values, at=100):
         (edit("a", 10, []), UNDECIDED),  # nor here: its only read came before
         (edit("a", 0, []) + left("a", at=20) + edit("b", 30, ["a"])[1:], HOLDS),  # b came after the last read
         (left(), UNDECIDED),
+        # What was read and replaced must go, and what a write of unknown outcome has replaced may.
+        (edit("a", 0, []) + edit("b", 10, ["a"]) + left("a", "b"), ILLEGAL),
+        (edit("a", 0, []) + edit("b", 10, ["a"]) + edit("c", 20, ["b"]) + left("a", "c"), ILLEGAL),
+        (edit("a", 0, []) + edit("b", 10, ["a"], outcome="unknown") + left("a", "b"), HOLDS),
+        (edit("a", 0, []) + edit("b", 10, ["a"], outcome="unknown") + left("a"), HOLDS),
+        (edit("a", 0, []) + edit("b", 10, ["a"], outcome="fail") + left("a"), HOLDS),
+        (edit("a", 0, []) + edit("b", 10, ["a"], wrote=95) + left("a", at=100) + left("b", at=200), HOLDS),
+        # All who are asked in the end say the same.
+        (edit("a", 0, []) + edit("b", 1, []) + left("a", "b") + left("b", "a", at=110), HOLDS),
+        (edit("a", 0, []) + edit("b", 1, []) + left("a") + left("b", "a", at=110), ILLEGAL),
+        (edit("a", 0, []) + edit("b", 10, ["a"]) + left("a") + left("b", at=110), ILLEGAL),
+        (edit("a", 0, []) + edit("b", 1, [], outcome="unknown") + left("a") + left("a", "b", at=110), HOLDS),
+        (edit("a", 0, []) + edit("b", 5, ["a"], outcome="unknown") + left("a") + left("b", at=110), HOLDS),
+        (edit("a", 0, []) + left("a", at=20) + edit("b", 30, ["a"]) + left("b"), HOLDS),  # not an end yet
+        # Nobody reads what was never written.
+        (edit("a", 0, []) + left("a", "c"), ILLEGAL),
+        (edit("a", 0, []) + edit("b", 1, [], outcome="fail") + left("a", "b"), ILLEGAL),
     ],
 )
 def test_a_write_may_only_vanish_by_one_that_has_read_it(history, status):
@@ -214,6 +231,22 @@ def test_who_had_read_the_write_or_failed_or_was_answered_before_it_is_not_named
     assert [entry.process for entry in no_write_dropped(history).counterexample][:2] == ["a", "c"]
     only = edit("a", 0, []) + failed + earlier + left("e")
     assert [entry.process for entry in no_write_dropped(only).counterexample] == ["a", "auditor"]
+
+
+def test_the_story_of_a_survivor_is_the_write_its_reader_what_it_wrote_and_the_late_read():
+    verdict = no_write_dropped(edit("a", 0, []) + edit("b", 10, ["a"]) + left("a", "b"))
+    assert verdict.explanation == "1 write had been read and replaced, and can be read still"
+    assert [(entry.process, entry.function) for entry in verdict.counterexample] == [
+        ("a", "write"), ("b", "read"), ("b", "write"), ("auditor", "read"),
+    ]  # fmt: skip
+    differs = no_write_dropped(edit("a", 0, []) + edit("b", 1, []) + left("b") + left("a", "b", at=110))
+    assert differs.explanation == "the final reads of 1 key do not agree"
+    assert [entry.invoked_us for entry in differs.counterexample] == [100, 110]
+
+
+def test_two_writes_of_one_value_cannot_be_told_apart_and_are_not_accused():
+    again = edit("a", 0, [], value="v") + edit("b", 10, ["v"]) + edit("c", 20, ["b"], value="v") + left("v")
+    assert no_write_dropped(again).status == HOLDS
 
 
 def test_only_a_write_through_the_same_server_is_named():
@@ -254,6 +287,10 @@ def test_a_planted_loss_is_found_and_a_store_that_keeps_siblings_is_not_accused(
         now = (*(value for value in now if value not in seen), f"p{number}")
     end = 10 * len(plan) + 50
     assert no_write_dropped(history + left(*now, at=end)).status == HOLDS
+    forgets_nothing = left(*(f"p{number}" for number in range(len(plan))), at=end)
+    assert no_write_dropped(history + forgets_nothing).status == (HOLDS if len(now) == len(plan) else ILLEGAL)
     lost = now[which % len(now)]
+    differs = left(*now, at=end) + left(*(value for value in now if value != lost), at=end + 10)
+    assert no_write_dropped(history + differs).status == ILLEGAL
     kept = [value for value in now if value != lost]
     assert no_write_dropped(history + left(*kept, at=end)).status == ILLEGAL

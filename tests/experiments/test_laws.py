@@ -8,9 +8,13 @@ import pytest
 
 from labkit import run
 from labkit.checkers.staleness import judge_reads
+from labkit.errors import BadInput
 from labkit.experiments.clocks import inversion_probability
 from labkit.experiments.leases import overlap_seconds
+from labkit.experiments.logical_clocks import inverted_messages
+from labkit.experiments.placement import moved_by_consistent_hashing, moved_by_modulo, ring_spread, spread
 from labkit.experiments.quorums import miss_probability, quorum_availability
+from labkit.experiments.sharding_measures import slow_scan_share
 from labkit.results import percentile
 
 
@@ -144,3 +148,25 @@ def test_percentiles_leave_at_least_their_share_below():
     samples = [float(number) for number in range(1, 1001)]
     assert [percentile(samples, level) for level in (0.5, 0.99, 0.999, 1.0)] == [500, 990, 999, 1000]
     assert math.isnan(percentile([], 0.5))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: moved_by_consistent_hashing(0, 3),
+        lambda: moved_by_modulo(3, 0),
+        lambda: ring_spread(0, 100),
+        lambda: ring_spread(3, 0),
+        lambda: spread([]),
+        lambda: spread([0, 0]),
+        lambda: slow_scan_share(0, 0.1),
+        lambda: slow_scan_share(3, -0.1),
+        lambda: slow_scan_share(3, math.nan),
+        lambda: inverted_messages(1, 0.05, 0.02),
+        lambda: inverted_messages(2, math.nan, 0.02),
+        lambda: inverted_messages(2, 0.05, -0.02),
+    ],
+)
+def test_a_law_is_not_asked_beyond_where_it_means_something(ask):
+    with pytest.raises(BadInput, match="it must be"):
+        ask()

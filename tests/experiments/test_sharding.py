@@ -8,6 +8,7 @@ import pytest
 
 from labkit import BadInput, run
 from labkit.chaos import KINDS, chaos
+from labkit.checkers.scans import COMPLETE
 from labkit.experiments.placement import (
     SURNAMES,
     expected_moved,
@@ -16,7 +17,7 @@ from labkit.experiments.placement import (
     ring_spread,
 )
 from labkit.experiments.sharding import capacity, expected_slow_scans
-from labkit.experiments.sharding_measures import COMPLETE, is_load, slow_scan_share
+from labkit.experiments.sharding_measures import is_load, slow_scan_share
 from labkit.faults import ENDS
 from labkit.lab import find
 from labkit.live.simulating import events
@@ -140,15 +141,24 @@ def test_scans_find_all_users_while_keys_move(dials):
     assert scans_judged(scan_share=0.5, seed=3, **dials).status == HOLDS
 
 
-def test_a_shard_whose_scans_drop_rows_is_found(monkeypatch):
-    async def without_the_last_row(self, epochs, low, high):
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda rows: rows[:-1],
+        lambda rows: [*rows, rows[0]],
+        lambda rows: [*rows[:-1], (10_000, "nobody's")],  # as many rows as there should be
+    ],
+    ids=["one less", "one twice", "one for another"],
+)
+def test_a_shard_whose_scans_spoil_their_rows_is_found(monkeypatch, spoilt):
+    async def scan_and_spoil(self, epochs, low, high):
         rows = await scan(self, epochs, low, high)
-        return rows[:-1] if isinstance(rows, list) and len(rows) > 8 else rows
+        return spoilt(rows) if isinstance(rows, list) and len(rows) > 8 else rows
 
     scan = Shard.scan
-    monkeypatch.setattr(Shard, "scan", without_the_last_row)
+    monkeypatch.setattr(Shard, "scan", scan_and_spoil)
     verdict = scans_judged(scan_share=0.5, placement="range")
-    assert verdict.status == ILLEGAL and verdict.counterexample[0].value == 9
+    assert verdict.status == ILLEGAL and verdict.counterexample[-1].function == "scan"
 
 
 def test_no_scans_are_no_success():

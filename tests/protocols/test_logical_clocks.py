@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
+
 import pytest
 
-from labkit import run
+from labkit import Exponential, FaultPlan, Link, Network, run
 from labkit.causality import CONCURRENT
-from labkit.checkers.causality import execution_of
+from labkit.checkers.causality import by_vector, execution_of, tells_causality
 from labkit.experiments.logical_clocks import sayings
-from labkit.protocols.logical_clocks import VersionStore
+from labkit.protocols.logical_clocks import Talker, VersionStore
+from labkit.results import Result
+from labkit.shiviz import export, load
+from tests.clusters import client, simulate
 
 SEEDS = range(10)
 
@@ -135,3 +141,72 @@ def test_client_ids_grow_with_clients_and_dots_with_servers():
     }
     assert entries["client", 12] == 12 and entries["client", 2] == 2
     assert entries["dotted", 12] == entries["dotted", 2] == 2
+
+
+CRASHES = {"clients": 5, "edits": 8, "crashes": 6, "downtime": 0.03}
+
+
+@pytest.mark.parametrize("ids", ["dotted", "client"])
+@pytest.mark.parametrize(
+    "disturbed", [{}, {"loss": 0.05}, {"sync_delay": 0.004}, {"sync_delay": 0.01, "servers": 3}], ids=str
+)
+def test_no_crash_makes_a_server_forget_or_name_two_writes_alike(ids, disturbed):
+    for seed in range(25):
+        result = run("siblings", seed=seed, trace=False, ids=ids, **{**CRASHES, **disturbed})
+        assert result.faults and result.verdicts[0].status == "OK", f"seed {seed}: {result.verdicts[0]}"
+
+
+def told_before_it_is_on_disk(monkeypatch):
+    async def siblings(self, key):
+        return self._siblings.get(key, ())
+
+    monkeypatch.setattr(VersionStore, "siblings", siblings)
+
+
+def acknowledged_before_it_is_on_disk(monkeypatch):
+    async def write(self, key, value, context, client, number):
+        version = self._named(key, context)
+        self._keep(key, [(version, value)])
+        self.spawn(self.disk.sync())
+        return version
+
+    monkeypatch.setattr(VersionStore, "write", write)
+
+
+def deaf_to_others(monkeypatch):
+    async def merge(self, key, siblings):
+        pass
+
+    monkeypatch.setattr(VersionStore, "merge", merge)
+
+
+@pytest.mark.parametrize("bug", [told_before_it_is_on_disk, acknowledged_before_it_is_on_disk, deaf_to_others])
+def test_a_store_with_a_planted_bug_is_found(monkeypatch, bug):
+    bug(monkeypatch)
+    dials = {**CRASHES, "clients": 8, "sync_delay": 0.01, "think": 0.005}
+    verdicts = (run("siblings", seed=seed, trace=False, **dials).verdicts[0] for seed in range(100))
+    assert any(verdict.status == "ILLEGAL" for verdict in verdicts)
+
+
+@dataclass(eq=False, kw_only=True)
+class Steady(Talker):
+    """Takes a step and tells a node, again and again, also after a restart."""
+
+    async def run(self) -> None:
+        for _ in range(6):
+            await self.act(0.3)
+            await asyncio.sleep(0.01)
+
+
+def test_a_node_that_restarts_counts_its_events_under_another_name():
+    nodes = [
+        client(name, Steady, others=[other for other in "AB" if other != name], call_timeout=0.05) for name in "AB"
+    ]
+    plan = FaultPlan().crash("A", at=0.03).restart("A", at=0.035).crash("A", at=0.06).restart("A", at=0.07)
+    for seed in SEEDS:
+        recording = simulate(*nodes, seed=seed, network=Network(Link(Exponential(0.002))), faults=plan)
+        execution = execution_of(recording.notes)
+        assert {"A", "A#2", "A#3", "B"} >= {event.node for event in execution.events} > {"A#2", "B"}
+        readings = [event.stamps.vector for event in execution.events]
+        assert tells_causality("vector", execution, by_vector(readings), readings).status == "OK"
+        assert not load(export(Result("none", "simulated", seed, {}, recording))).inconsistency

@@ -12,8 +12,9 @@ import pytest
 from labkit import FaultPlan, NodeFailure, run
 from labkit.lab import Lab, find
 from labkit.node import Node
+from labkit.results import Result
 from labkit.runtimes import ray_actors
-from labkit.statistics import ks_distance
+from labkit.statistics import ks_allowed, ks_distance, shares_by_chance
 from tests.runtimes.processes import running, wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timed, pytest.mark.timeout(180)]
@@ -165,32 +166,56 @@ def test_partitions_cut_the_same_messages_in_both_runtimes() -> None:
     assert abs(measured["write_availability"] - simulated["write_availability"]) < 0.1
 
 
-def disagreements(seed: int) -> dict[str, float]:
-    """How far the simulation of `quorums` at its defaults is from the measurement: what, and by how much."""
-    measured = run("quorums", runtime="ray", seed=seed)
-    simulated = run("quorums", seed=seed)
+LATE = 0.002
+"""Seconds by which the machine itself may delay an operation, so that a fair comparison allows for them."""
+
+
+def agree(measured: Result, simulated: Result) -> dict[str, tuple[float, float]]:
+    """How far the simulation of `quorums` is from the measurement, and how far it may be: independent samples."""
+    found = {}
     for function in ("read", "write"):
-        assert len(measured.latencies(function)) >= 1000
-    return {
-        "read": ks_distance(measured.latencies("read"), simulated.latencies("read")),
-        "write": ks_distance(measured.latencies("write"), simulated.latencies("write")),
-        "stale": abs(measured["stale_reads"] - simulated["stale_reads"]),
-    }
+        samples = measured.latencies(function), simulated.latencies(function)
+        assert min(map(len, samples)) >= 1000
+        found[function] = ks_distance(*samples), ks_allowed(*samples, LATE)
+    reads = [len(result.latencies("read")) for result in (measured, simulated)]
+    apart = abs(measured["stale_reads"] - simulated["stale_reads"])
+    return found | {"stale": (apart, shares_by_chance(simulated["stale_reads"], *reads))}
 
 
 def test_model_and_machine_agree_on_quorums_at_their_defaults() -> None:
-    """The promise of the book: the simulated curve is the measured one, but for the machine's own small delays.
+    """The promise of the book: the simulated curve is the measured one, but for chance and the machine's own delays.
 
     A machine that something else keeps busy adds delays of its own, so a first disagreement is looked at again.
     """
+    tries: list[dict[str, tuple[float, float]]] = []
+    while len(tries) < 3 and not (tries and all(apart <= allowed for apart, allowed in tries[-1].values())):
+        tries.append(agree(run("quorums", runtime="ray", seed=11), run("quorums", seed=11)))
+    assert all(apart <= allowed for apart, allowed in tries[-1].values()), tries
+    assert agree(run("quorums", seed=11, delay=0.03), run("quorums", seed=11))["read"][0] > tries[-1]["read"][1]
 
-    def agree(found: dict[str, float]) -> bool:
-        return found["read"] <= 0.10 and found["write"] <= 0.10 and found["stale"] <= 0.03
 
-    tries = []
-    while len(tries) < 3 and not (tries and agree(tries[-1])):
-        tries.append(disagreements(seed=11))
-    assert agree(tries[-1]), tries
+def test_a_real_run_draws_delays_of_its_own_and_tells_each_nodes_events_in_their_order() -> None:
+    dials = {**SAFE, "pairs": 30, "clients": 1}
+    measured, simulated = run("quorums", runtime="ray", **dials), run("quorums", **dials)
+    firsts = [
+        [message.arrived_us - message.sent_us for message in result.messages if message.target == "replica-1"][:20]
+        for result in (measured, simulated)
+    ]
+    alike = sum(abs(one - other) < 1000 for one, other in zip(*firsts, strict=True))
+    assert alike < 10
+    done = [(each.source, each.sent_us, each.sent_order, "send") for each in measured.messages]
+    done += [
+        (each.target, each.arrived_us, each.arrived_order, "arrive") for each in measured.messages if each.arrived_us
+    ]
+    for each in measured.operations:
+        done += [(each.process.partition(".")[0], each.invoked_us, each.invoked_order, "begin")]
+        done += [(each.process.partition(".")[0], each.returned_us, each.returned_order, "end")]
+    for node in ("client-1", "replica-1"):
+        mine = sorted(event[1:] for event in done if event[0] == node)
+        numbers = [number for _, number, _ in mine]
+        assert numbers == sorted(set(numbers)) and min(numbers) > 0
+    of_client = [kind for *_, kind in sorted(event[1:] for event in done if event[0] == "client-1")]
+    assert of_client[:4] == ["begin", "send", "send", "send"]
 
 
 def test_clocks_and_leases_run_on_real_processes_too() -> None:

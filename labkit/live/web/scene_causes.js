@@ -13,7 +13,8 @@ export function causalEvents(picture) {
     const event = told.get(`${what} ${index}`);
     if (!event) return [];
     const said = notes.map((note) => told.get(`note ${note}`)?.text).filter(Boolean);
-    return [{ ...event, clock, notes, text: [event.text, ...said].join("; ") }];
+    const text = (what === "send" ? [...said, event.text] : [event.text, ...said]).join("; ");
+    return [{ ...event, clock, notes, text }];
   });
 }
 

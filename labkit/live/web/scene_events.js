@@ -13,7 +13,7 @@ const WAY_OF_A_LOST_ONE = 0.62;
 const OUTCOMES = { ok: "succeeds", fail: "fails", unknown: "ends, and nobody knows how" };
 
 /**
- * The picture's events in the order of their times: `{at, text, kind, index}`; those that a node takes part in say
+ * The picture's events as they happened: `{at, text, kind, index}`; those that a node takes part in say
  * also `what` they are (send, arrive, begin, end, note) and on which `lane`.
  */
 export function eventsOf(picture) {
@@ -31,9 +31,26 @@ export function eventsOf(picture) {
     })),
     ...(picture.windows ?? []).flatMap((window, index) => windowEvents(window, index, name)),
   ];
-  // The sort is stable: what happens at one time keeps the order in which it is listed above.
   const begin = picture.begin ?? 0;
-  return events.filter((event) => event.at >= begin && event.at <= picture.end).sort((one, other) => one.at - other.at);
+  const turns = turnsOf(picture);
+  const turn = ({ what, index }) => turns.get(`${what} ${index}`) ?? turns.size;
+  // What nobody did, such as a fault, comes after what was done at its time; the sort keeps the order of the rest.
+  return events
+    .filter((event) => event.at >= begin && event.at <= picture.end)
+    .sort((one, other) => one.at - other.at || turn(one) - turn(other));
+}
+
+/**
+ * When it is each event's turn, by its name: causes first, and at each node in the order in which it did them.
+ *
+ * Python lists them so, with the notes that a node made right before a sending, or right after what else they tell of.
+ */
+function turnsOf(picture) {
+  const names = (picture.events ?? []).flatMap(([what, index, , notes = []]) => {
+    const said = notes.map((note) => `note ${note}`);
+    return what === "send" ? [...said, `${what} ${index}`] : [`${what} ${index}`, ...said];
+  });
+  return new Map(names.map((name, place) => [name, place]));
 }
 
 function messageEvents(picture, name) {

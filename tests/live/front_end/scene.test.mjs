@@ -243,3 +243,47 @@ test("a picture is drawn the same whether or not it has events to choose", () =>
   assert.equal(staticScene(exchange(), 700, "t"), staticScene(without, 700, "t"));
   assert.deepEqual(causalEvents(without), []);
 });
+
+test("what happens at one time is told in the order of the picture's events, notes right before a sending", () => {
+  const tied = {
+    unit: "ms",
+    begin: 0,
+    end: 10,
+    lanes: [{ node: "a" }, { node: "b" }],
+    messages: [
+      { from: 0, to: 1, sent: 5, arrives: 9, fate: "sent", reply: false, label: "commit" },
+      { from: 1, to: 0, sent: 1, arrives: 5, fate: "sent", reply: false, label: "vote" },
+    ],
+    operations: [{ lane: 0, begin: 5, end: null, label: "tell", outcome: "unknown", remark: "" }],
+    notes: [
+      { lane: 0, at: 5, label: "forced", clock: null },
+      { lane: 0, at: 5, label: "decided", clock: null },
+      { lane: 0, at: 5, label: "heard", clock: null },
+    ],
+    windows: [{ kind: "crash", begin: 5, end: 10, lanes: [1] }],
+    events: [
+      ["send", 1, [0, 1]],
+      ["arrive", 1, [1, 1], [2]],
+      ["note", 0, [2, 1]],
+      ["begin", 0, [3, 1]],
+      ["send", 0, [4, 1], [1]],
+      ["arrive", 0, [4, 2]],
+    ],
+  };
+  assert.deepEqual(
+    eventsOf(tied).map(({ text }) => text),
+    [
+      "b sends vote to a",
+      "b's vote reaches a",
+      "a: heard",
+      "a: forced",
+      "a begins tell",
+      "a: decided",
+      "a sends commit to b",
+      "crash of b begins",
+      "a's commit reaches b",
+      "crash of b ends",
+    ],
+  );
+  assert.equal(causalEvents(tied)[4].text, "a: decided; a sends commit to b");
+});

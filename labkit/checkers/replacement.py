@@ -1,0 +1,121 @@
+"""Which write replaced which, as a history shows it, and what must be left of a key in the end.
+
+A write replaces what the last read of its own process returned; a read returns the values of all siblings. In the end,
+once every write of a key has ended, what somebody replaced knowingly is gone, and whoever is asked gives one answer.
+Values that two writes share cannot be told apart, and are not judged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.calls import FAIL
+from labkit.history import Operation
+
+ReadAndWrite = tuple[Operation | None, Operation]
+
+
+@dataclass(frozen=True)
+class Survival:
+    """A write that is still read although another, whose writer had read it, has replaced it."""
+
+    write: Operation
+    seen: Operation
+    replacing: Operation
+    read: Operation
+
+    @property
+    def story(self) -> tuple[Operation, ...]:
+        """The write, the read that returned it to the other writer, that one's write, and the late read."""
+        return self.write, self.seen, self.replacing, self.read
+
+
+def reads_and_writes(history: Iterable[Operation]) -> Iterator[ReadAndWrite]:
+    """The writes that may have happened, each with what its writer had read of the key, in order of invocation."""
+    seen_by: dict[tuple[str, Any], Operation] = {}
+    for operation in sorted(history, key=lambda operation: operation.invoked_us):
+        name = (operation.process, operation.key)
+        if operation.function == "read" and operation.ok:
+            seen_by[name] = operation
+        elif operation.function == "write" and operation.outcome != FAIL:
+            yield seen_by.get(name), operation
+
+
+def last_reads(history: Iterable[Operation]) -> dict[Any, Operation]:
+    """For each key the read that was invoked last."""
+    reads = [read for read in history if read.function == "read" and read.ok]
+    return {read.key: read for read in sorted(reads, key=lambda read: read.invoked_us)}
+
+
+def final_reads(history: Iterable[Operation]) -> dict[Any, list[Operation]]:
+    """For each key the reads that began after all its writes had ended, or were given up, in order; at least the last.
+
+    A store of several servers must have had time to exchange what they have before somebody reads so late.
+    """
+    history = list(history)
+    ended: dict[Any, int] = defaultdict(lambda: -1)
+    for write in history:
+        if write.function == "write":
+            end = write.invoked_us if write.returned_us is None else write.returned_us
+            ended[write.key] = max(ended[write.key], end)
+    reads: dict[Any, list[Operation]] = defaultdict(list)
+    for read in sorted(history, key=lambda operation: operation.invoked_us):
+        if read.function == "read" and read.ok:
+            reads[read.key].append(read)
+    late = {key: [read for read in known if read.invoked_us > ended[key]] for key, known in reads.items()}
+    return {key: late[key] or known[-1:] for key, known in reads.items()}
+
+
+def survivals(history: Iterable[Operation]) -> Iterator[Survival]:
+    """The writes that a read shows in the end although an acknowledged write had replaced them before it began."""
+    history = list(history)
+    written = _told_apart(history)
+    reads = final_reads(history)
+    for seen, replacing in reads_and_writes(history):
+        if seen is None or not replacing.ok or replacing.returned_us is None:
+            continue
+        for value in seen.value:
+            write = written.get((replacing.key, value))
+            late = (read for read in reads.get(replacing.key, ()) if value in read.value)
+            read = next((read for read in late if read.invoked_us > replacing.returned_us), None)
+            if write is not None and read is not None:
+                yield Survival(write, seen, replacing, read)
+
+
+def inventions(history: Iterable[Operation]) -> Iterator[Operation]:
+    """The reads that returned a value that no write of the key can have written."""
+    history = list(history)
+    written = {(write.key, write.value) for write in history if write.function == "write" and write.outcome != FAIL}
+    for read in history:
+        if read.function == "read" and read.ok and any((read.key, value) not in written for value in read.value):
+            yield read
+
+
+def disagreements(history: Iterable[Operation]) -> Iterator[tuple[Operation, Operation]]:
+    """Pairs of reads that came after all writes of their key and differ; for each key the first such pair.
+
+    What a write of unknown outcome wrote, or may have replaced, may come and go: it is left out.
+    """
+    history = list(history)
+    doubtful = {
+        (write.key, value)
+        for seen, write in reads_and_writes(history)
+        if not write.ok
+        for value in (write.value, *(seen.value if seen is not None else ()))
+    }
+    for key, reads in final_reads(history).items():
+        first, *others = [{value for value in read.value if (key, value) not in doubtful} for read in reads]
+        for read, values in zip(reads[1:], others, strict=True):
+            if values != first:
+                yield reads[0], read
+                break
+
+
+def _told_apart(history: Iterable[Operation]) -> dict[tuple[Any, Any], Operation]:
+    """By key and value the write that alone has written it."""
+    writes = [operation for operation in history if operation.function == "write" and operation.outcome != FAIL]
+    times = Counter((write.key, write.value) for write in writes)
+    return {(write.key, write.value): write for write in writes if times[write.key, write.value] == 1}
