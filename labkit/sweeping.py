@@ -104,7 +104,7 @@ def sweep(
     jobs: list[Job] = [(experiment, {**fixed, **setting}, seed) for setting in grid for seed in seeds]
     outcomes: list[Outcome | None] = [None] * len(jobs)
     with Progress(progress, len(jobs)) as advance:
-        for place, outcome in _run_all(jobs, _is_parallel(parallel, len(jobs))):
+        for place, outcome in _run_all(jobs, is_parallel(parallel, len(jobs))):
             outcomes[place] = outcome
             advance()
     points = [
@@ -156,7 +156,8 @@ def _row(point: SweepPoint) -> dict[str, Any]:
     return row | {"failing_seeds": point.failing_seeds}
 
 
-def _is_parallel(parallel: bool | None, jobs: int) -> bool:
+def is_parallel(parallel: bool | None, jobs: int) -> bool:
+    """Whether to spread this many runs over all cores: as told, or else where Ray is installed and would repay."""
     if parallel is not None:
         return parallel
     from importlib.util import find_spec
