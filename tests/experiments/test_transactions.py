@@ -349,6 +349,7 @@ def test_on_real_processes_participants_stay_in_doubt_until_their_killed_coordin
     back = result.faults[1].at * 1e6
     doubts = [doubt for doubt in in_doubt(result.notes, result.recording.duration_us) if doubt[1] - doubt[0] > 900_000]
     assert doubts and all(begin < back < end for begin, end in doubts)
+    assert result["half_done_at_crash"] >= 1 and result["half_done_over_crash"] > 1.0
     assert result["booked"] > 0.5
 
 
