@@ -290,9 +290,7 @@ transactions.ablation("no commit is forced", without={"force_commit": False}, br
 transactions.ablation(
     "a participant forgets its vote", without={"wait_in_doubt": False}, breaks="all or nothing", **FAULTY
 )
-transactions.ablation(
-    "the decision is not forced", without={"force_decision": False}, breaks="all or nothing", **LOSSY
-)
+transactions.ablation("the decision is not forced", without={"force_decision": False}, breaks="all or nothing", **LOSSY)
 transactions.ablation(
     "locks are not held until the outcome", without={"hold_locks": False},
     breaks="nothing is sold that is not there", bookings=25, rate=100.0, flights=2, seats=5,
