@@ -278,15 +278,19 @@ FAULTY: dict[str, Any] = {
 }  # fmt: skip
 """Short and hard: a few keys that all want, every kind of fault, and all of it over when the bookings end."""
 
-LOSSY = FAULTY | {"loss": 0.1, "bookings": 20, "declined": 0.0, "seats": 20, "flights": 10, "accounts": 20}
-"""Messages are lost more often, and few bookings come to nothing by themselves: many commits then arrive late."""
+ROOM = {"declined": 0.0, "seats": 20, "flights": 10, "accounts": 20}
+LOSSY = FAULTY | ROOM | {"loss": 0.1, "bookings": 20}
+"""Few bookings come to nothing by themselves, and messages are lost more often: many commits then arrive late."""
+
+CRASHY = FAULTY | ROOM | {"chaos": 8, "rate": 15.0}
+"""More goes down, and a service forces something less often, which makes durable what was written before."""
 
 DUPLICATED = {"duplication": 0.1, "bookings": 25, "declined": 0.5}
 
 transactions.ablation(
-    "no prepare record is forced", without={"force_prepare": False}, breaks="all or nothing", **FAULTY
+    "no prepare record is forced", without={"force_prepare": False}, breaks="all or nothing", **CRASHY
 )
-transactions.ablation("no commit is forced", without={"force_commit": False}, breaks="all or nothing", **FAULTY)
+transactions.ablation("no commit is forced", without={"force_commit": False}, breaks="all or nothing", **CRASHY)
 transactions.ablation(
     "a participant forgets its vote", without={"wait_in_doubt": False}, breaks="all or nothing", **FAULTY
 )
