@@ -1,45 +1,70 @@
-"""Testing the tester: take a safeguard out of a protocol, and see which seed makes its checker notice."""
+"""Testing the tester: take a safeguard out of a protocol, and count the seeds at which its checker notices."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit.claims import LEFT
-from labkit.errors import BadInput
+from labkit.errors import BadInput, NodeFailure, RunTimedOut
 from labkit.lab import Ablation, Experiment, catalogue, find
-from labkit.results import HOLDS, ILLEGAL, Verdict
+from labkit.results import HOLDS, ILLEGAL, Result, Verdict
 from labkit.running import run
-from labkit.sweeping import Progress
+from labkit.sweeping import Progress, is_parallel
 
 MOST_SEEDS = 1000
+
+REPAYS = 500
+"""Seeds, over all ablations, from which it repays to start Ray: each takes two runs of about 10 ms."""
+
+WRAPPED = "style='margin:0;white-space:pre-wrap'"
+
+HEAD = ("experiment", "ablation", "what its checker denies", "fails without it", "fails with it", "first failing seed")
 
 
 @dataclass(frozen=True)
 class Hunt:
-    """What became of one ablation.
+    """What became of one ablation over the seeds from 0 up to `tried`, each run without its safeguard and with it.
 
-    `seed` is the first, from 0 up, at which the checker found the protocol illegal without its safeguard (None if
-    none of those `tried` did), with `counterexample`, the smallest it had. `unsound` are those of the tried seeds at
-    which it did not say ``OK`` of the protocol with its safeguard.
+    `failing` are the seeds at which the checker found the protocol illegal without its safeguard; `explanation` and
+    `counterexample` are what it said at the first of them. `unsound` are the seeds at which not every verdict of the
+    experiment was in order with the safeguard, and `accusation` is what was said at the first of those. In order is
+    ``OK``, and for other properties than the checker's own an ``UNKNOWN`` that had nothing to judge: where nothing is
+    declined, nobody can be declined wrongly. A run that did not end as it should is never in order.
     """
 
     experiment: str
     ablation: str
     checker: str
-    seed: int | None
     tried: int
+    failing: tuple[int, ...]
     unsound: tuple[int, ...]
     explanation: str = ""
     counterexample: tuple[str, ...] = ()
+    accusation: str = ""
+
+    @property
+    def seed(self) -> int | None:
+        """The first seed that shows what the safeguard is for; None if none does."""
+        return self.failing[0] if self.failing else None
 
     @property
     def is_caught(self) -> bool:
-        """Whether the checker told the two protocols apart."""
-        return self.seed is not None and not self.unsound
+        """Whether the checker told the two protocols apart, and nothing was held against the one with its safeguard."""
+        return bool(self.failing) and not self.unsound
+
+    @property
+    def story(self) -> str:
+        """The first counterexample, a line for each of its operations."""
+        return "\n    ".join([self.explanation, *self.counterexample])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data, and how many seeds failed without the safeguard and with it."""
+        counts = {"fails_without": len(self.failing), "fails_with": len(self.unsound), "seed": self.seed}
+        return {**asdict(self), **counts}
 
 
 class Hunts(Sequence[Hunt]):
@@ -56,72 +81,175 @@ class Hunts(Sequence[Hunt]):
 
     def to_json(self) -> str:
         """A list with one object for each hunt."""
-        return json.dumps([asdict(each) for each in self._hunts], sort_keys=True)
+        return json.dumps([each.to_dict() for each in self._hunts], sort_keys=True)
 
     def __str__(self) -> str:
         rows = [HEAD, *map(_row, self._hunts)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
+        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n\n".join(["\n".join(table), *(told for each in self._hunts if (told := _told(each)))])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th {LEFT}>{title}</th>" for title in HEAD)
-        rows = "".join(
-            "<tr>" + "".join(f"<td {LEFT}>{escape(cell)}</td>" for cell in _row(each)) + "</tr>" for each in self._hunts
-        )
+        rows = "".join(_html_row(each) for each in self._hunts)
         return f"<table class='ablations'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-HEAD = ("experiment", "ablation", "what its checker denies", "first failing seed", "with the safeguard")
-
-
 def hunt(experiment: str | Experiment, ablation: str, seeds: int = 100) -> Hunt:
-    """Run the protocol without the safeguard at seed 0, 1, … until its checker finds it illegal.
+    """Run the protocol without the safeguard and with it, under the same faults, at each of this many seeds.
 
-    At every seed tried the protocol with its safeguard runs too, under the same faults, and must be ``OK``. Takes
-    two runs a seed. Raises `BadInput`.
+    Takes two runs a seed, on one core. Raises `BadInput`.
     """
     chosen = experiment if isinstance(experiment, Experiment) else find(experiment)
-    if ablation not in chosen.ablations:
-        raise BadInput(f"{chosen.name} has no ablation {ablation!r}: it has {', '.join(chosen.ablations) or 'none'}")
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise BadInput(f"seeds is {seeds!r}: it must be from 1 to {MOST_SEEDS}")
-    declared = chosen.ablations[ablation]
-    unsound = []
-    for seed in range(seeds):
-        if _judged(chosen, declared, seed, {}).status != HOLDS:
-            unsound.append(seed)
-        found = _judged(chosen, declared, seed, declared.without)
-        if found.status == ILLEGAL:
-            story = tuple(str(operation) for operation in found.counterexample)
-            said = (found.explanation, story)
-            return Hunt(chosen.name, ablation, declared.breaks, seed, seed + 1, tuple(unsound), *said)
-    return Hunt(chosen.name, ablation, declared.breaks, None, seeds, tuple(unsound))
+    return _hunts([(chosen, ablation)], seeds, progress=False, parallel=False)[0]
 
 
-def hunt_all(names: Iterable[str] = (), seeds: int = 100, progress: bool | Callable[[int, int], None] = True) -> Hunts:
-    """Hunt every ablation of these experiments, or of all; `progress` is a bar, or a function of (done, total)."""
+def hunt_all(
+    names: Iterable[str] = (),
+    seeds: int = 100,
+    progress: bool | Callable[[int, int], None] = True,
+    parallel: bool | None = None,
+) -> Hunts:
+    """Hunt every ablation of these experiments, or of all.
+
+    `progress` is a bar, or a function of (done, total), of the seeds of all ablations together. `parallel` spreads them
+    over all cores, as Ray tasks; by default where Ray is installed and there are enough to repay its start.
+    """
     chosen = [find(name) for name in names] or list(catalogue().values())
     planned = [(experiment, name) for experiment in chosen for name in experiment.ablations]
-    found = []
-    with Progress(progress, len(planned), "ablation") as advance:
-        for experiment, name in planned:
-            found.append(hunt(experiment, name, seeds))
+    if parallel is None:
+        jobs = len(planned) * seeds
+        parallel = jobs >= REPAYS and is_parallel(None, jobs)
+    return _hunts(planned, seeds, progress, parallel)
+
+
+class _Trial(NamedTuple):
+    """What one seed has shown: of the protocol without its safeguard, and (`accusation`) of the one with it."""
+
+    is_illegal: bool
+    explanation: str
+    counterexample: tuple[str, ...]
+    accusation: str
+
+
+_Job = tuple[str | Experiment, str, int]
+
+
+def _hunts(
+    planned: Sequence[tuple[Experiment, str]],
+    seeds: int,
+    progress: bool | Callable[[int, int], None],
+    parallel: bool,
+) -> Hunts:
+    for experiment, name in planned:
+        if name not in experiment.ablations:
+            known = ", ".join(experiment.ablations) or "none"
+            raise BadInput(f"{experiment.name} has no ablation {name!r}: it has {known}")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise BadInput(f"seeds is {seeds!r}: it must be from 1 to {MOST_SEEDS}")
+    jobs: list[_Job] = [
+        (experiment.name if parallel else experiment, name, seed)
+        for experiment, name in planned
+        for seed in range(seeds)
+    ]
+    trials: dict[int, _Trial] = {}
+    with Progress(progress, len(jobs), "seed") as advance:
+        for place, trial in _try_all(jobs, parallel):
+            trials[place] = trial
             advance()
-    return Hunts(found)
+    return Hunts(
+        _summed_up(experiment, name, [trials[number * seeds + seed] for seed in range(seeds)])
+        for number, (experiment, name) in enumerate(planned)
+    )
 
 
-def _judged(experiment: Experiment, ablation: Ablation, seed: int, without: Mapping[str, Any]) -> Verdict:
-    result = run(experiment, seed=seed, trace=False, **{**ablation.under, **without})
+def _try_all(jobs: Sequence[_Job], parallel: bool) -> Iterator[tuple[int, _Trial]]:
+    if not parallel:
+        yield from enumerate(map(_try, jobs))
+        return
+    from labkit.runtimes.ray_tasks import spread
+
+    yield from spread(_try, jobs)
+
+
+def _try(job: _Job) -> _Trial:
+    experiment, name, seed = job
+    chosen = find(experiment) if isinstance(experiment, str) else experiment
+    ablation = chosen.ablations[name]
+    accusation = _accusation(chosen, ablation, seed)
+    try:
+        denied = _denied(ablation, _run(chosen, ablation, seed, ablation.without))
+    except (NodeFailure, RunTimedOut) as error:  # its checker has not seen it
+        return _Trial(False, str(error), (), accusation)
+    story = tuple(str(operation) for operation in denied.counterexample)
+    return _Trial(denied.status == ILLEGAL, denied.explanation, story, accusation)
+
+
+def _accusation(experiment: Experiment, ablation: Ablation, seed: int) -> str:
+    """What is held against the protocol with its safeguard at this seed; empty if nothing is."""
+    try:
+        result = _run(experiment, ablation, seed, {})
+    except (NodeFailure, RunTimedOut) as error:
+        return str(error)
+    _denied(ablation, result)
+    for verdict in result.verdicts:
+        if verdict.status != HOLDS and (verdict.property == ablation.breaks or not verdict.vacuous):
+            return f"{verdict.property}: {verdict.status} ({verdict.explanation})"
+    return ""
+
+
+def _run(experiment: Experiment, ablation: Ablation, seed: int, without: Mapping[str, Any]) -> Result:
+    return run(experiment, seed=seed, trace=False, **{**ablation.under, **without})
+
+
+def _denied(ablation: Ablation, result: Result) -> Verdict:
     for verdict in result.verdicts:
         if verdict.property == ablation.breaks:
             return verdict
     properties = ", ".join(verdict.property for verdict in result.verdicts)
-    raise BadInput(f"{ablation.name!r} breaks {ablation.breaks!r}: {experiment.name} has the verdicts {properties}")
+    raise BadInput(f"{ablation.name!r} breaks {ablation.breaks!r}: {result.experiment} has the verdicts {properties}")
 
 
-def _row(found: Hunt) -> tuple[str, ...]:
-    seed = "none" if found.seed is None else str(found.seed)
-    held = "OK" if not found.unsound else f"not OK at seed {', '.join(map(str, found.unsound))}"
-    return found.experiment, found.ablation, found.checker, f"{seed} of {found.tried} tried", held
+def _summed_up(experiment: Experiment, name: str, trials: Sequence[_Trial]) -> Hunt:
+    failing = tuple(seed for seed, trial in enumerate(trials) if trial.is_illegal)
+    unsound = tuple(seed for seed, trial in enumerate(trials) if trial.accusation)
+    first = trials[failing[0]] if failing else _Trial(False, "", (), "")
+    accusation = trials[unsound[0]].accusation if unsound else ""
+    checker = experiment.ablations[name].breaks
+    return Hunt(
+        experiment.name,
+        name,
+        checker,
+        len(trials),
+        failing,
+        unsound,
+        first.explanation,
+        first.counterexample,
+        accusation,
+    )
+
+
+def _row(each: Hunt) -> tuple[str, ...]:
+    seed = "none" if each.seed is None else str(each.seed)
+    return (each.experiment, each.ablation, each.checker, *_shares(each), seed)
+
+
+def _shares(each: Hunt) -> tuple[str, str]:
+    return f"{len(each.failing)} of {each.tried}", f"{len(each.unsound)} of {each.tried}"
+
+
+def _told(each: Hunt) -> str:
+    name = f"{each.experiment}: {each.ablation}"
+    told = [f"{name}, seed {each.seed}: {each.story}"] if each.failing else []
+    if each.unsound:
+        told.append(f"{name}, with the safeguard, seed {each.unsound[0]}: {each.accusation}")
+    return "\n".join(told)
+
+
+def _html_row(each: Hunt) -> str:
+    *cells, seed = map(escape, _row(each))
+    if each.failing:
+        seed = f"<details><summary>{seed}</summary><pre {WRAPPED}>{escape(each.story)}</pre></details>"
+    if each.unsound:
+        cells[-1] += f" (seed {each.unsound[0]}: {escape(each.accusation)})"
+    return "<tr>" + "".join(f"<td {LEFT}>{cell}</td>" for cell in (*cells, seed)) + "</tr>"

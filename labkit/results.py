@@ -36,13 +36,20 @@ class Measure:
 class Verdict:
     """What a checker found: ``OK``, ``ILLEGAL`` with the smallest counterexample it has, or ``UNKNOWN``.
 
-    ``UNKNOWN`` means that the checker's budget ran out, or that it had nothing to judge; it is never success.
+    ``UNKNOWN`` means that the checker's budget ran out, or that it had nothing to judge; it is never success. It is
+    `vacuous` if it had nothing to judge: the run holds no case of what the property is about.
     """
 
     property: str
     status: str
     explanation: str = ""
     counterexample: tuple[Operation, ...] = ()
+    vacuous: bool = False
+
+    @classmethod
+    def of_nothing(cls, what: str, why: str) -> Verdict:
+        """``UNKNOWN``, because the run holds no case of the property `what`; `why` says what was missing."""
+        return cls(what, UNDECIDED, why, vacuous=True)
 
     def __bool__(self) -> bool:
         raise TypeError("a verdict has three values: compare its status with HOLDS, ILLEGAL or UNDECIDED")

@@ -105,7 +105,7 @@ def sweep(
     jobs: list[Job] = [(experiment, {**fixed, **setting}, seed) for setting in grid for seed in seeds]
     outcomes: list[Outcome | None] = [None] * len(jobs)
     with Progress(progress, len(jobs)) as advance:
-        for place, outcome in _run_all(jobs, _is_parallel(parallel, len(jobs))):
+        for place, outcome in _run_all(jobs, is_parallel(parallel, len(jobs))):
             outcomes[place] = outcome
             advance()
     points = [
@@ -120,9 +120,10 @@ def sweep(
 def among_simulations(measured: Result, names: Sequence[str], seeds: int = 20, **instead: Any) -> DataFrame:
     """Whether the simulation could have made a run of real processes, which draws chances of its own.
 
-    For each of the measures `names`: what was measured, the mean of as many simulations with the same dials (but for
-    those that are given `instead`), and how many standard deviations of a single run lie between. Runs are independent of each other, whatever within one run
-    waits for what. If both follow one normal distribution, one difference in 10,000 is above 5 (Student's t, 20 seeds).
+    For each of the measures `names`: what was measured, the mean of as many simulations as there are `seeds` (with the
+    same dials, but for those given `instead`), and how many standard deviations of a single run lie between. Runs are
+    independent of each other, whatever within one run waits for what. If both follow one normal distribution, one
+    difference in 10,000 is above 5 (Student's t, 20 seeds).
     """
     from pandas import DataFrame
 
@@ -179,7 +180,8 @@ def _row(point: SweepPoint) -> dict[str, Any]:
     return row | {"failing_seeds": point.failing_seeds}
 
 
-def _is_parallel(parallel: bool | None, jobs: int) -> bool:
+def is_parallel(parallel: bool | None, jobs: int) -> bool:
+    """Whether to spread this many runs over all cores: as told, or else where Ray is installed and would repay."""
     if parallel is not None:
         return parallel
     from importlib.util import find_spec

@@ -11,7 +11,7 @@ from typing import Any
 
 from labkit.calls import FAIL
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, ILLEGAL, Verdict
 from labkit.wording import count
 
 PROPERTY = "all or nothing"
@@ -31,7 +31,7 @@ def all_or_nothing(transactions: Iterable[Operation], effects: Effects) -> Verdi
     """
     asked = list(transactions)
     if not asked or not effects:
-        return Verdict(PROPERTY, UNDECIDED, "there is no transaction, or no audit of its effects")
+        return Verdict.of_nothing(PROPERTY, "there is no transaction, or no audit of its effects")
     broken = [(operation, why) for operation in asked if (why := _broken(operation, effects))]
     known = {operation.value for operation in asked}
     strangers = sorted({name for found in effects.values() for name in found} - known)
@@ -67,7 +67,7 @@ def as_asked(
     known = {operation.value: operation for operation in transactions if operation.value in asked}
     parts = [(service, name) for service, found in took.items() for name in found if name in known]
     if not parts:
-        return Verdict(AS_ASKED, UNDECIDED, "nothing that was asked for is in effect")
+        return Verdict.of_nothing(AS_ASKED, "nothing that was asked for is in effect")
     wrong = [(service, name) for service, name in parts if took[service][name] != asked[name].get(service)]
     if not wrong:
         return Verdict(AS_ASKED, HOLDS, count(len(parts), "part"))
@@ -79,7 +79,7 @@ def as_asked(
 def all_ended(audits: Sequence[Operation]) -> Verdict:
     """OK if the audit, which waits until nothing is under way for a limited time, found every service at rest."""
     if not audits:
-        return Verdict(ENDING, UNDECIDED, "nobody audited the services")
+        return Verdict.of_nothing(ENDING, "nobody audited the services")
     failed = [audit for audit in audits if not audit.ok]
     if failed:
         story = f"{failed[0].key} did not come to rest: {failed[0].error}"
@@ -110,9 +110,9 @@ def nothing_undone_was_seen(
     """
     answered = [read for read in reads if read.ok]
     if not answered:
-        return Verdict(READERS, UNDECIDED, "the history has no successful read")
+        return Verdict.of_nothing(READERS, "the history has no successful read")
     if effects is None:
-        return Verdict(READERS, UNDECIDED, "no audit of what is in effect")
+        return Verdict.of_nothing(READERS, "no audit of what is in effect")
     found = list(undone_reads(answered, effects))
     if not found:
         return Verdict(READERS, HOLDS, count(len(answered), "read"))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, ILLEGAL, Verdict
 from labkit.wording import count
 
 CONSERVED = "nothing is made or lost"
@@ -46,7 +46,7 @@ def conserved(stocks: Iterable[Stock], transactions: Iterable[Operation] = ()) -
     """
     found, asked = list(stocks), list(transactions)
     if not found:
-        return Verdict(CONSERVED, UNDECIDED, "no stock was audited")
+        return Verdict.of_nothing(CONSERVED, "no stock was audited")
     wrong = [stock for stock in found if stock.unexplained]
     if not wrong:
         return Verdict(CONSERVED, HOLDS, count(len(found), "key"))
@@ -60,7 +60,7 @@ def not_oversold(stocks: Iterable[Stock], transactions: Iterable[Operation] = ()
     """OK if no stock is below zero and no key has given away more than it had; else the key with the least excess."""
     found = list(stocks)
     if not found:
-        return Verdict(NOT_OVERSOLD, UNDECIDED, "no stock was audited")
+        return Verdict.of_nothing(NOT_OVERSOLD, "no stock was audited")
     wrong = sorted((stock for stock in found if _excess(stock) > 0), key=_excess)
     if not wrong:
         return Verdict(NOT_OVERSOLD, HOLDS, count(len(found), "key"))

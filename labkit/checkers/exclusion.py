@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from labkit.faults import Fault
 from labkit.history import Note
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, ILLEGAL, Verdict
 from labkit.wording import count
 
 PROPERTY = "at most one holder at a time"
@@ -61,7 +61,7 @@ def one_holder(notes: Iterable[Note], end_us: int, faults: Iterable[Fault] = ())
     """OK if no two nodes held the lease at once; else the shortest overlap, in words."""
     held = tenures(notes, end_us, faults)
     if not held:
-        return Verdict(PROPERTY, UNDECIDED, "nobody ever held the lease")
+        return Verdict.of_nothing(PROPERTY, "nobody ever held the lease")
     found = sorted(overlaps(held), key=lambda overlap: overlap[2])
     if not found:
         return Verdict(PROPERTY, HOLDS, count(len(held), "tenure"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from labkit.calls import FAIL
 from labkit.history import Note, Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, ILLEGAL, Verdict
 from labkit.wording import count
 
 NONE_LOST = "no accepted order is lost"
@@ -69,7 +69,7 @@ def none_charged_twice(orders: Orders) -> Verdict:
     charged = orders.charged_us
     found = [entry for entry in orders.operations if len(charged.get(entry.key, ())) > 1]
     if not charged:
-        return Verdict(NONE_TWICE, UNDECIDED, "nothing was charged")
+        return Verdict.of_nothing(NONE_TWICE, "nothing was charged")
     if not found:
         return Verdict(NONE_TWICE, HOLDS, f"{count(len(charged), 'order')} charged")
     worst = min(found, key=lambda entry: charged[entry.key][1] - charged[entry.key][0])
@@ -92,7 +92,7 @@ def paid_in_time(orders: Orders, promise: float) -> Verdict:
     late = {entry.key: orders.paid_us(entry.key) for entry in orders.operations if entry.ok}
     paid = [entry for entry in orders.operations if late.get(entry.key) is not None]
     if not paid:
-        return Verdict(IN_TIME, UNDECIDED, "no accepted order was paid")
+        return Verdict.of_nothing(IN_TIME, "no accepted order was paid")
     waits = {entry.key: (late[entry.key] - entry.invoked_us) / 1e6 for entry in paid}
     broken = [entry for entry in paid if waits[entry.key] > promise]
     worst = max(paid, key=lambda entry: waits[entry.key])
@@ -124,7 +124,7 @@ def _judge(
     if broken:
         return Verdict(name, ILLEGAL, f"{len(broken)} of {len(concerned)} orders were {how}", (broken[0],))
     if not concerned:
-        return Verdict(name, UNDECIDED, "there was no such order")
+        return Verdict.of_nothing(name, "there was no such order")
     return Verdict(name, HOLDS, count(len(concerned), "order"))
 
 

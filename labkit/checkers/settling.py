@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, ILLEGAL, Verdict
 from labkit.wording import count
 
 
@@ -13,7 +13,7 @@ def all_succeeded(operations: Iterable[Operation], what: str) -> Verdict:
     """OK if each of the operations succeeded; else the first that did not. `what` is the property."""
     awaited = list(operations)
     if not awaited:
-        return Verdict(what, UNDECIDED, "there is no operation that had to succeed")
+        return Verdict.of_nothing(what, "there is no operation that had to succeed")
     failed = [operation for operation in awaited if not operation.ok]
     if not failed:
         return Verdict(what, HOLDS, count(len(awaited), "operation"))

@@ -329,7 +329,7 @@ sharding.ablation(
     without={"newest_wins": False},
     breaks="no acknowledged write is lost",
     placement="modulo",
-    duplication=0.3,
+    duplication=0.5,
     stragglers=0.2,
     write_share=0.9,
     **BRIEF,

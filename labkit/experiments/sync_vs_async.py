@@ -284,7 +284,7 @@ sync_vs_async.ablation(
 )  # fmt: skip
 sync_vs_async.ablation(
     "payment does not recognise what it has charged", without={"idempotent": False},
-    breaks="no order is charged twice", mode="queue", orders=60, outage=3.0, outage_at=1.0, loss=0.02,
+    breaks="no order is charged twice", mode="queue", orders=60, outage=3.0, outage_at=1.0,
 )  # fmt: skip
 sync_vs_async.ablation(
     "calls have no timeout", without={"timeout": 0.0}, breaks="every user is answered",

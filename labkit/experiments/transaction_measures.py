@@ -10,6 +10,7 @@ from labkit.calls import FAIL
 from labkit.checkers.atomicity import all_ended, all_or_nothing, as_asked, nothing_undone_was_seen, undone_reads
 from labkit.checkers.conservation import Stock, conserved, not_oversold
 from labkit.experiments.transaction_clients import PAYMENT, PRICE
+from labkit.experiments.transaction_halves import HalfDone, at_crashes, half_done, looks_at_half
 from labkit.history import Message, Note, Operation
 from labkit.results import Measure, Result, Verdict, percentile, share
 
@@ -54,8 +55,10 @@ def transaction_measures(result: Result) -> Iterator[Measure]:
     yield Measure("aborted", share(len(refused) - business, len(books)), "", "share ended by locks, faults or silence")
     unknown = len(books) - len(made) - len(refused)
     yield Measure("unknown", share(unknown, len(books)), "", "share of the bookings whose customer was never told")
+    stretches = half_done(result.notes, result.parameters["services"], _rest_us(result))
+    yield from _half_done(result, stretches)
     yield from _waiting(result)
-    yield from _seen(result)
+    yield from _seen(result, stretches)
     forced = sum(note.label.endswith(" forced") for note in result.notes)
     yield Measure("forced_writes", share(forced, len(books)), "", "forced writes for each booking")
     sent = sum(map(_is_needed, result.messages)) if result.messages else math.nan
@@ -67,13 +70,34 @@ def _is_needed(message: Message) -> bool:
     return message.method in BETWEEN_SERVICES and not (message.method == "abort" and message.is_reply)
 
 
-def _seen(result: Result) -> Iterator[Measure]:
+def _half_done(result: Result, stretches: list[HalfDone]) -> Iterator[Measure]:
+    lengths = [stretch.length_us / 1e6 for stretch in stretches]
+    yield Measure("half_done_p50", percentile(lengths, 0.5), "s", "half of the times it took at most this to be whole")
+    longest = max(lengths, default=math.nan)
+    yield Measure("half_done_max", longest, "s", "the longest that a booking was done at some of its services only")
+    caught = at_crashes(stretches, result.faults)
+    is_crashed = any(fault.kind == "crash" for fault in result.faults)
+    number = len({stretch.request for stretch in caught}) if is_crashed else math.nan
+    yield Measure("half_done_at_crash", number, "", "bookings that were half done when something was killed")
+    longest = max((stretch.length_us / 1e6 for stretch in caught), default=math.nan)
+    yield Measure("half_done_over_crash", longest, "s", "the longest that one of those stayed half done")
+
+
+def _rest_us(result: Result) -> int:
+    # What an audit found at rest was whole by then, even if a crash has swallowed the note that would have said so.
+    settled = [note.at_us for note in result.notes if note.label == "settled"]
+    return max(settled) if settled and _audits(result) else result.recording.duration_us
+
+
+def _seen(result: Result, stretches: list[HalfDone]) -> Iterator[Measure]:
     books, reads, effects = called(result, "book"), called(result, "look"), _effects(result).get("flight")
     undone = [note for note in result.notes if note.label == "compensated"]
     yield Measure("compensations", share(len(undone), len(books)), "", "steps undone for each booking")
     answered = sum(read.ok for read in reads)
     seen = math.nan if effects is None else share(len(list(undone_reads(reads, effects))), answered)
     yield Measure("undone_reads", seen, "", "share of looks that showed a seat taken whose booking was undone")
+    half = share(len(looks_at_half(reads, stretches)), answered)
+    yield Measure("half_seen", half, "", "share of looks that surely showed a booking which was half done")
     yield Measure("look_p99", percentile(result.latencies("look"), 0.99), "s", "99% of the looks took at most this")
     lost = share(_lost_sales(books, _stocks(result)), len(books)) if effects is not None else math.nan
     yield Measure("lost_sales", lost, "", "share refused for want of what was left over in the end")

@@ -28,6 +28,9 @@ from labkit.results import Measure, Result, Verdict
 
 CRASHES = ("none", "coordinator", "payment")
 IN_THE_MIDDLE = "what is killed in the middle of the first booking; coordinator: in a choreography its first service"
+PAUSED = "what is thought between the last vote and the decision, or between two steps of a saga"
+MOMENT = 0.001
+"""Seconds that a choreography's first service takes, where it is to be killed between its step and telling the next."""
 
 
 @experiment(title="Transactions", guide="Distributed transactions: two-phase commit and saga")
@@ -53,12 +56,15 @@ def transactions(
     crash: str = Choice("none", CRASHES, IN_THE_MIDDLE),
     downtime: float = Dial(1.0, 0.0, 600.0, "s", "how long it stays down"),
     chaos: int = Dial(0, 0, 20, help="crashes, pauses and partitions at random instants, all over when bookings end"),
-    deliberation: float = Dial(0.0, 0.0, 10.0, "s", "what the coordinator thinks between last vote and decision"),
+    deliberation: float = Dial(0.0, 0.0, 10.0, "s", PAUSED),
     give_up: float = Dial(1.0, 0.01, 60.0, "s", "how long a vote or a step is waited for"),
     resend: float = Dial(0.25, 0.01, 10.0, "s", "when a message without an answer is sent again"),
     ask_after: float = Dial(0.5, 0.01, 10.0, "s", "how long a participant waits in doubt before it asks"),
     patience: float = Dial(10.0, 0.1, 600.0, "s", "how long a customer waits for an answer"),
     locking: str = Choice("wait-die", ("wait-die", "timeout"), "what two-phase commit does about deadlock"),
+    lock_patience: float = Dial(
+        0.5, 0.001, 600.0, "s", "how long a lock is waited for, where a timeout ends deadlocks"
+    ),
     restarts: int = Dial(10, 0, 100, help="how often a transaction that loses over a lock begins anew"),
     payment_first: bool = Switch(False, "let the payment be the first step of a saga"),
     compensation_failure: float = Dial(0.0, 0.0, 0.95, "", "probability that an attempt to compensate fails"),
@@ -79,7 +85,7 @@ def transactions(
     require(resend > round_trip, "resend", resend, f"above {round_trip:g} s: two delays and a forced write")
     names = steps(services, payment_first and protocol != TWO_PHASE)
     stock = {name: _stock(name, flights, seats, accounts, funds) for name in names}
-    times = {"give_up": give_up, "resend": resend}
+    times = {"give_up": give_up, "resend": resend, "deliberation": deliberation}
     undoing = times | {"retry_compensations": retry_compensations}
     step = {
         "compensation_failure": compensation_failure,
@@ -87,10 +93,10 @@ def transactions(
         "idempotent_compensations": idempotent_compensations,
     }
     vote = {
-        "locking": locking, "lock_patience": give_up / 2, "ask_after": ask_after, "force_prepare": force_prepare,
+        "locking": locking, "lock_patience": lock_patience, "ask_after": ask_after, "force_prepare": force_prepare,
         "force_commit": force_commit, "wait_in_doubt": wait_in_doubt, "hold_locks": hold_locks,
     }  # fmt: skip
-    decision = {"restarts": restarts, "deliberation": deliberation, "force_decision": force_decision}
+    decision = {"restarts": restarts, "force_decision": force_decision}
     leaders = [] if protocol == CHOREOGRAPHED else ["coordinator"]
     if protocol == TWO_PHASE:
         lab.node("coordinator", Coordinator, **times, **decision)
@@ -99,6 +105,8 @@ def transactions(
         lab.node("coordinator", Orchestrator, **undoing)
         _add_services(lab, SagaService, stock, step)
     else:
+        if crash == "coordinator":
+            undoing["deliberation"] = max(deliberation, MOMENT)
         _add_services(lab, ChoreographedService, stock, step | undoing)
     wishes = {
         "entry": [*leaders, *names][0], "services": names, "choices": flights, "accounts": accounts,
@@ -140,11 +148,14 @@ def _stock(service: str, flights: int, seats: int, accounts: int, funds: int) ->
 def _faults(crash: str, downtime: float, nodes: list[str], is_two_phase: bool) -> FaultPlan:
     if crash == "none":
         return FaultPlan()
-    # In the middle of the first booking: all votes are in, or the first step is done, and nothing has been decided.
-    note, witness, victim = "all have voted yes" if is_two_phase else "halfway", nodes[0], nodes[0]
+    # In the middle of the first booking: all votes are in and nothing is decided, or the first step is on its service's
+    # disk and nobody has been asked for the second. Payment dies when only the first vote, or step, is there.
+    first = next(name for name in nodes if name != "coordinator")
+    note, witness, victim = "votes yes" if is_two_phase else "step done", first, nodes[0]
     if crash == PAYMENT:
-        first = "flight" if is_two_phase else next(name for name in nodes if name != "coordinator")
-        note, witness, victim = "votes yes" if is_two_phase else "step done", first, PAYMENT
+        victim = PAYMENT
+    elif is_two_phase:
+        note, witness = "all have voted yes", victim
     plan = FaultPlan().crash(victim, at=After(note=note, node=witness))
     return plan.restart(victim, at=After(note=note, node=witness, delay=downtime))
 
@@ -201,6 +212,23 @@ def expected_lock_time(values: Mapping[str, Any]) -> float | None:
     return 2 * values["delay"] + 3 * values["sync_delay"] if two_phase else values["sync_delay"]
 
 
+@transactions.law(measure="half_done_p50", label="2 delays + 2 forced writes; saga: n − 1 steps, one after the other")
+def expected_half_done(values: Mapping[str, Any]) -> float | None:
+    """From the first part's vote or step to the last part's commit or step, all alone.
+
+    By two-phase commit the votes are cast at once, so n does not matter. A saga's first step is followed by n − 1, each
+    of which takes a message (two, by way of an orchestrator) and a forced write.
+    """
+    if not is_faultless(values) or values["shape"] != "constant":
+        return None
+    n, d, s = values["services"], values["delay"], values["sync_delay"]
+    return {
+        TWO_PHASE: 2 * d + 2 * s,
+        ORCHESTRATED: (n - 1) * (2 * d + s),
+        CHOREOGRAPHED: (n - 1) * (d + s),
+    }[values["protocol"]]
+
+
 @transactions.law(measure="book_p50", label="round trips and forced writes, one after the other")
 def expected_latency(values: Mapping[str, Any]) -> float | None:
     """The customer's round trip, and what must come one after the other within it; without contention."""
@@ -219,6 +247,12 @@ def expected_doubt(values: Mapping[str, Any]) -> float | None:
     """At least as long as the coordinator is down: it had not decided, so nobody who is up knows; then they ask it."""
     blocks = values["protocol"] == TWO_PHASE and values["crash"] == "coordinator"
     return values["downtime"] if blocks and not values["chaos"] else None
+
+
+@transactions.law(measure="half_done_over_crash", label="the coordinator's downtime")
+def expected_half_done_over_crash(values: Mapping[str, Any]) -> float | None:
+    """At least as long as whoever leads is down, by whatever protocol: nobody else can complete or undo it."""
+    return values["downtime"] if values["crash"] == "coordinator" else None
 
 
 @transactions.size
@@ -244,18 +278,23 @@ FAULTY: dict[str, Any] = {
 }  # fmt: skip
 """Short and hard: a few keys that all want, every kind of fault, and all of it over when the bookings end."""
 
+ROOM = {"declined": 0.0, "seats": 20, "flights": 10, "accounts": 20}
+LOSSY = FAULTY | ROOM | {"loss": 0.1, "bookings": 20}
+"""Few bookings come to nothing by themselves, and messages are lost more often: many commits then arrive late."""
+
+CRASHY = FAULTY | ROOM | {"chaos": 8, "rate": 15.0}
+"""More goes down, and a service forces something less often, which makes durable what was written before."""
+
 DUPLICATED = {"duplication": 0.1, "bookings": 25, "declined": 0.5}
 
 transactions.ablation(
-    "no prepare record is forced", without={"force_prepare": False}, breaks="all or nothing", **FAULTY
+    "no prepare record is forced", without={"force_prepare": False}, breaks="all or nothing", **CRASHY
 )
-transactions.ablation("no commit is forced", without={"force_commit": False}, breaks="all or nothing", **FAULTY)
+transactions.ablation("no commit is forced", without={"force_commit": False}, breaks="all or nothing", **CRASHY)
 transactions.ablation(
     "a participant forgets its vote", without={"wait_in_doubt": False}, breaks="all or nothing", **FAULTY
 )
-transactions.ablation(
-    "the decision is not forced", without={"force_decision": False}, breaks="all or nothing", **FAULTY
-)
+transactions.ablation("the decision is not forced", without={"force_decision": False}, breaks="all or nothing", **LOSSY)
 transactions.ablation(
     "locks are not held until the outcome", without={"hold_locks": False},
     breaks="nothing is sold that is not there", bookings=25, rate=100.0, flights=2, seats=5,

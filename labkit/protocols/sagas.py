@@ -52,18 +52,21 @@ class SagaService(StockService):
 
     async def start(self) -> None:
         await super().start()
-        self._cancelled = {name for kind, name in self.records if kind == "cancelled"}
+        # By request, why its step is not done here and never will be: on disk before anybody is told, and for good.
+        self._cancelled: dict[str, str] = {
+            name: why for (kind, name), why in self.records.items() if kind == "cancelled"
+        }
 
     async def do_step(self, request: str, part: Part) -> None:
         """Take the part, once, however often this is asked; refused if there is none or it has been cancelled."""
         async with self._locked(request, part.key):
-            if request in self._cancelled:
-                raise Refused(f"{self.name}: cancelled before")  # the compensation has overtaken the step
+            if request in self._cancelled:  # a copy of what was refused; or the compensation has overtaken the step
+                raise Refused(self._cancelled[request])
             if request in self.booked and self.idempotent_steps:
                 return
             refusal = self.refusal(part)
             if refusal:
-                self._cancel(request)  # or a late copy of the request might find that there is enough after all
+                self._cancel(request, refusal)  # or a copy might be told something else, or find enough after all
             else:
                 self.take(request, part)
             self._write_with_step(request, refusal)
@@ -83,13 +86,15 @@ class SagaService(StockService):
         async with self._locked(request, part.key):
             if request in self._cancelled and self.idempotent_compensations:
                 return
-            if request in self.booked:
+            is_done = request in self.booked
+            if is_done:
                 self.give_back(request, part)
-                self.note("compensated", _transaction=request)
             elif not self.idempotent_compensations:
                 self.put_back(part, 1)
-            self._cancel(request)
+            self._cancel(request, f"{self.name}: cancelled before")
             await self.force("compensation", request)
+            if is_done:
+                self.note("compensated", _transaction=request)
 
     async def unfinished(self) -> int:
         """No step is ever in doubt here: each is over when it is answered."""
@@ -98,9 +103,9 @@ class SagaService(StockService):
     def _write_with_step(self, request: str, refusal: str) -> None:
         """Write what must become durable together with the step, or its refusal, or not at all."""
 
-    def _cancel(self, request: str) -> None:
-        self._cancelled.add(request)
-        self.disk.write(("cancelled", request), True)
+    def _cancel(self, request: str, why: str) -> None:
+        self._cancelled[request] = why
+        self.disk.write(("cancelled", request), why)
 
     @asynccontextmanager
     async def _locked(self, request: str, key: str) -> AsyncIterator[None]:
@@ -123,11 +128,12 @@ class Orchestrator(Node):
     """Does a saga's steps one after the other; if one is refused or not answered, compensates those begun, all at once.
 
     A step is sent again every `resend` seconds, and given up after `give_up`; a compensation never is, unless
-    `retry_compensations`, a safeguard, is false.
+    `retry_compensations`, a safeguard, is false. It thinks for `deliberation` seconds between two steps.
     """
 
     give_up: float = 1.0
     resend: float = 0.25
+    deliberation: float = 0.0
     retry_compensations: bool = True
 
     async def start(self) -> None:
@@ -165,14 +171,14 @@ class Orchestrator(Node):
             await self._log(request, self._sagas[request])
         ended = Saga(parts, DONE)
         for number, part in enumerate(parts):
+            if number and self.deliberation:
+                await asyncio.sleep(self.deliberation)
             refusal = await self._step(request, part)
             if refusal:
                 # A step that was refused has done nothing; one that was not answered may have, and after a crash any.
                 begun = parts[: number + 1] if refusal.startswith(NO_ANSWER) else parts[:number]
                 ended = Saga(parts, CANCELLED, refusal, begun if is_new else parts)
                 break
-            if number == 0:
-                self.note("halfway", _transaction=request)
         await self._log(request, ended)
         self.note("decided", outcome=ended.state, _transaction=request, _why=ended.why)
         del self._under_way[request]
@@ -235,11 +241,13 @@ class ChoreographedService(SagaService):
 
     The first service of a saga has taken the request, and so answers for its end: done when it hears that the last
     step is, cancelled when it hears of a refusal or has heard nothing for `give_up` seconds. What a service tells
-    others becomes durable in the same forced write as what it did (an outbox), and is told until it has been heard.
+    others becomes durable in the same forced write as what it did (an outbox), and is told until it has been heard; it
+    lies there for `deliberation` seconds before the next service is told to do its step.
     """
 
     give_up: float = 1.0
     resend: float = 0.25
+    deliberation: float = 0.0
     retry_compensations: bool = True
 
     async def start(self) -> None:
@@ -302,7 +310,6 @@ class ChoreographedService(SagaService):
         except Refused as refused:
             await self._end(request, CANCELLED, str(refused))
             return
-        self.note("halfway", _transaction=request)
         await self._watch(request)
 
     async def _watch(self, request: str) -> None:
@@ -311,8 +318,12 @@ class ChoreographedService(SagaService):
         await self._end(request, CANCELLED, "no answer in time", parts)
 
     async def _end(self, request: str, state: str, why: str = "", undo: tuple[Part, ...] = ()) -> None:
-        if self._sagas[request].state != RUNNING or request in self._ending:
+        if self._sagas[request].state != RUNNING:
             return  # it has been decided, and whoever comes second must live with it
+        has_ended = self._ended.setdefault(request, asyncio.Event())
+        if request in self._ending:
+            await has_ended.wait()  # who told of it forgets it once it is acknowledged, so not before it is durable
+            return
         self._ending.add(request)
         ended = Saga(self._sagas[request].parts, state, why)
         self.disk.write(("saga", request), ended)
@@ -321,7 +332,7 @@ class ChoreographedService(SagaService):
         await self.force(state, request)
         self._sagas[request] = ended
         self.note("decided", outcome=state, _transaction=request, _why=why)
-        self._ended.setdefault(request, asyncio.Event()).set()
+        has_ended.set()
 
     def _place(self, parts: tuple[Part, ...]) -> int:
         return [part.service for part in parts].index(self.name)
@@ -351,6 +362,8 @@ class ChoreographedService(SagaService):
         self.disk.write(("outbox", (target, event)), True)
 
     async def _tell(self, target: str, event: Event) -> None:
+        if event.kind == "proceed" and self.deliberation:
+            await asyncio.sleep(self.deliberation)
         while True:
             try:
                 await getattr(self.peer(target), event.kind)(event, timeout=self.resend)

@@ -22,6 +22,9 @@ from labkit.protocols.stock import Part, StockService
 COMMIT, ABORT = "commit", "abort"
 STALE = "aborted: the coordinator has crashed since it gave out this number"
 
+REMEMBERED = 10_000
+"""Requests of which a participant remembers which attempts came to nothing."""
+
 Transaction = tuple[str, int, int]
 """The request that it carries out, the coordinator's epoch, and which attempt at it this is: no two are the same."""
 
@@ -193,8 +196,8 @@ class Coordinator(Node):
 class Participant(StockService):
     """Votes, and is bound by its vote until it learns the outcome; in doubt for `ask_after` seconds, it asks.
 
-    `locking` and `lock_patience` are its lock table's. `force_prepare`, `force_commit`, `wait_in_doubt` and
-    `hold_locks` are safeguards: never false but to show what they are for.
+    `locking` is its lock table's policy; with timeouts, a lock is waited for `lock_patience` seconds. `force_prepare`,
+    `force_commit`, `wait_in_doubt` and `hold_locks` are safeguards: never false but to show what they are for.
     """
 
     locking: str = "wait-die"
@@ -208,7 +211,14 @@ class Participant(StockService):
     async def start(self) -> None:
         await super().start()
         self._voting: dict[Transaction, tuple[asyncio.Task[str], str]] = {}
-        self._withdrawn: set[Transaction] = set()
+        # By request, the latest attempt that has come to nothing, and what every copy of its prepare is told.
+        # Invariant: neither that attempt nor one before it was or will be committed, for it was refused here, or
+        # aborted, or followed by another; none of them is prepared here, and none will be. So a copy of its prepare,
+        # however late, is refused at once and takes no lock.
+        # To forget this is safe at any time: a copy may then lock and prepare once more, but that leaves it in doubt,
+        # and presumed abort ends it. It costs a lock for a while, never atomicity. So it is not on the disk, a crash
+        # may lose it, and only the latest REMEMBERED are kept.
+        self._ended: dict[str, tuple[Transaction, str]] = {}
         self._prepared: dict[Transaction, Prepared] = {
             transaction: record
             for (kind, transaction), record in self.records.items()
@@ -222,12 +232,13 @@ class Participant(StockService):
 
     async def prepare(self, transaction: Transaction, age: Age, coordinator: str, part: Part) -> None:
         """Vote: an answer is a yes, which binds this node whatever happens to it; a refusal is a no."""
-        request = transaction[0]
-        if request in self.booked or transaction in self._prepared:
+        if transaction[0] in self.booked or transaction in self._prepared:
             return
-        if transaction in self._withdrawn:
-            raise Refused(WITHDRAWN)
+        refusal = self._refusal_before(transaction)
+        if refusal:
+            raise Refused(refusal)
         if transaction not in self._voting:
+            await self._supersede(transaction)
             self._voting[transaction] = self.spawn(self._vote(transaction, age, coordinator, part)), part.key
         refusal = await self._voting[transaction][0]
         if refusal:
@@ -249,7 +260,7 @@ class Participant(StockService):
 
     async def abort(self, transaction: Transaction) -> None:
         """Forget it. Nothing is forced: who forgets that it has forgotten will ask, and learn the same."""
-        self._withdrawn.add(transaction)  # a prepare of it may still be on its way, and would lock what nobody wants
+        self._end(transaction, WITHDRAWN)  # a prepare of it may still be on its way, and would lock what nobody wants
         record = self._prepared.pop(transaction, None)
         if record is not None:
             self._learned(transaction, record, ABORT)
@@ -268,6 +279,14 @@ class Participant(StockService):
     def _lock_table(self) -> LockTable:
         return LockTable(self.locking, self.lock_patience)
 
+    async def _supersede(self, transaction: Transaction) -> None:
+        """End the attempts before this one: the coordinator has aborted them all, or it would not have begun it."""
+        request, epoch, attempt = transaction
+        under_way = [known for known in (*self._prepared, *self._voting) if known[0] == request]
+        for earlier in [known for known in under_way if known < transaction]:
+            await self.abort(earlier)  # that news was lost, or is late
+        self._end((request, epoch, attempt - 1), WITHDRAWN)
+
     async def _vote(self, transaction: Transaction, age: Age, coordinator: str, part: Part) -> str:
         refusal = await self._lock(transaction, age, part.key)
         if not refusal:
@@ -275,8 +294,26 @@ class Participant(StockService):
             refusal = await self._prepare(transaction, record)
             if refusal:
                 self._unlock(transaction, record)
+        if refusal:
+            self._end(transaction, refusal)
         del self._voting[transaction]
         return refusal
+
+    def _end(self, transaction: Transaction, refusal: str) -> None:
+        request = transaction[0]
+        known = self._ended.pop(request, None)
+        # An attempt's first refusal stays the answer to its copies; those before it need no record of their own.
+        is_known = known is not None and known[0] >= transaction
+        self._ended[request] = known if is_known else (transaction, refusal)
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
+    def _refusal_before(self, transaction: Transaction) -> str:
+        """What this attempt, or a later one of the same request, has ended with here; empty if neither has ended."""
+        ended, refusal = self._ended.get(transaction[0], (None, ""))
+        if ended is None or ended < transaction:
+            return ""
+        return refusal if ended == transaction else WITHDRAWN
 
     async def _lock(self, transaction: Transaction, age: Age, key: str) -> str:
         if self.hold_locks:
@@ -287,16 +324,17 @@ class Participant(StockService):
         return ""
 
     async def _prepare(self, transaction: Transaction, record: Prepared) -> str:
-        refusal = WITHDRAWN if transaction in self._withdrawn else self.refusal(record.part)
+        refusal = self._refusal_before(transaction) or self.refusal(record.part)
         if refusal:
             return refusal
         record = record._replace(voted_us=self.clock.now_us())
         self.disk.write(("prepared", transaction), record)
         if self.force_prepare:
             await self.force("prepare", transaction)
-        if transaction in self._withdrawn:  # it has not voted yet, so it is still free
+        refusal = self._refusal_before(transaction)
+        if refusal:  # withdrawn meanwhile; it has not voted yet, so it is still free
             self.disk.write(("prepared", transaction), None)
-            return WITHDRAWN
+            return refusal
         self._prepared[transaction] = record
         self.note("votes yes", _transaction=transaction)
         self.spawn(self._resolve(transaction, self.ask_after))

@@ -12,7 +12,19 @@ from book.extensions import ablations as extension
 from book.tools import ablations
 from book.tools.layout import BuildError, Layout
 
-FOUND = [{"experiment": "quorums", "ablation": "<no> & none", "checker": "every read is fresh", "seed": 4}]
+FOUND = [
+    {
+        "experiment": "quorums",
+        "ablation": "<no> & none",
+        "checker": "every read is fresh",
+        "tried": 100,
+        "fails_without": 37,
+        "fails_with": 0,
+        "seed": 4,
+        "explanation": "2 of 60 reads missed a write",
+        "counterexample": ["client-1.2: read('key-0') → <nothing>"],
+    }
+]
 
 
 @pytest.fixture
@@ -66,9 +78,28 @@ def test_a_command_that_hangs_is_ended(layout, monkeypatch):
         ablations.make_table(layout)
 
 
-def test_table_shows_each_ablation_with_its_seed():
+def test_the_command_asks_a_hundred_seeds():
+    asked = ablations.COMMAND
+    assert asked[asked.index("--seeds") + 1] == "100" and asked[-1] == "--json"
+
+
+def test_table_shows_each_ablation_with_its_counts_and_its_seed():
     rows = [[cell.astext() for cell in row.findall(extension.nodes.entry)] for row in body(extension.table(FOUND))]
-    assert rows == [["quorums", "<no> & none", "every read is fresh", "4"]]
+    assert rows == [["quorums", "<no> & none", "every read is fresh", "37 of 100", "0 of 100", "4"]]
+    assert [cell.astext() for cell in head(extension.table(FOUND))] == list(extension.HEAD)
+
+
+def test_each_first_counterexample_is_shown_folded_with_its_seed_and_nothing_of_it_is_taken_for_markup():
+    (folded,) = extension.counterexamples(FOUND)
+    assert folded["format"] == "html"
+    assert "<summary>quorums, &lt;no&gt; &amp; none: seed 4</summary>" in folded.astext()
+    assert "2 of 60 reads missed a write.\nclient-1.2: read(" in folded.astext()
+    assert "→ &lt;nothing&gt;</pre>" in folded.astext()
+
+
+def head(table) -> list:
+    (found,) = table.findall(extension.nodes.thead)
+    return list(found.findall(extension.nodes.entry))
 
 
 def body(table) -> list:

@@ -19,6 +19,7 @@ from labkit.experiments.transactions import (
     PROTOCOLS,
     TWO_PHASE,
     expected_forced_writes,
+    expected_half_done,
     expected_latency,
     expected_lock_time,
     expected_messages,
@@ -53,7 +54,7 @@ def test_messages_forced_writes_locks_and_latency_are_those_of_the_textbooks(pro
     assert result["booked"] == 1
     laws = {
         "messages": expected_messages, "forced_writes": expected_forced_writes, "lock_mean": expected_lock_time,
-        "book_p50": expected_latency,
+        "book_p50": expected_latency, "half_done_p50": expected_half_done,
     }  # fmt: skip
     for measure, law in laws.items():
         assert result[measure] == pytest.approx(law(result.parameters), abs=1e-9), measure
@@ -254,33 +255,56 @@ def test_with_the_payment_first_a_crash_still_meets_the_first_booking_halfway(pr
     result = book(protocol=protocol, payment_first=True, crash=crash, downtime=1.0, bookings=60)
     assert [fault.kind for fault in result.faults] == ["crash", "restart"]
     assert result.faults[0].at < 0.5
+    assert result["half_done_at_crash"] == 1
     assert not illegal(result)
 
 
 def test_one_hot_flight_lets_two_phase_commit_do_one_booking_for_each_time_that_the_lock_is_held():
     dials = {"flights": 1, "seats": 10_000, "rate": 500.0, "bookings": 300, "shape": "constant", "trace": False}
-    waiting = {"locking": "timeout", "give_up": 60.0, "resend": 10.0, "patience": 60.0}
+    waiting = {"locking": "timeout", "lock_patience": 60.0, "give_up": 60.0, "resend": 10.0, "patience": 60.0}
     result = book(**dials, **waiting)
+    assert result["booked"] == 1
     limit = 1 / expected_lock_time(result.parameters)
     assert 0.9 * limit < result["throughput"] <= limit
     assert book(protocol=ORCHESTRATED, **dials)["throughput"] > 5 * limit
 
 
+# Two flights and two accounts, locked in whatever order the messages arrive: a cycle is a matter of time.
+MEETING = {
+    "flights": 2, "accounts": 2, "rate": 200.0, "bookings": 100, "seats": 1000, "patience": 60.0, "give_up": 2.0,
+    "trace": False,
+}  # fmt: skip
+
+
+def meet(**dials) -> tuple[float, float]:
+    """Throughput and the share booked, where bookings meet."""
+    result = book(**MEETING | dials)
+    assert not illegal(result)
+    return result["throughput"], result["booked"]
+
+
+def test_a_lock_is_waited_for_as_long_as_its_patience_says_and_not_longer_if_prepare_is_sent_again():
+    """A copy of a prepare used to start a second wait, which made timeouts look ten times as slow as they are."""
+    often, once = (meet(locking="timeout", lock_patience=1.0, resend=resend) for resend in (0.25, 10.0))
+    assert often[1] == once[1] == 1.0
+    assert often[0] == pytest.approx(once[0], rel=0.3)
+
+
 def test_deadlock_needs_a_remedy_and_both_are_one():
-    # Two flights and two accounts, locked in whatever order the messages arrive: a cycle is a matter of time.
-    dials = {
-        "flights": 2,
-        "accounts": 2,
-        "rate": 200.0,
-        "bookings": 100,
-        "seats": 1000,
-        "patience": 60.0,
-        "give_up": 2.0,
-    }
-    for locking in ("wait-die", "timeout"):
-        result = book(locking=locking, trace=False, **dials)
-        assert not illegal(result)
-        assert result["booked"] > 0.15
+    """Neither throughput nor the share booked tells of the price alone."""
+    by_patience = {patience: meet(locking="timeout", lock_patience=patience) for patience in (0.02, 0.2, 1.0)}
+    throughput, booked = ({key: found[part] for key, found in by_patience.items()} for part in (0, 1))
+    assert throughput[0.2] > max(throughput[0.02], throughput[1.0])  # it ends queues, or finds deadlocks late
+    assert booked[0.02] < 0.6 and booked[0.2] == booked[1.0] == 1.0
+    few, many = (meet(locking="wait-die", restarts=restarts) for restarts in (10, 100))
+    assert few[1] < 0.6 and many[1] == 1.0  # who dies too often is refused in the end
+    assert min(few[0], many[0]) > max(throughput.values())
+
+
+def test_the_locks_patience_is_its_own_and_that_of_customers_and_coordinators_is_another():
+    base = meet(locking="timeout", lock_patience=0.2)
+    assert meet(locking="timeout", lock_patience=0.2, patience=100.0) == base
+    assert meet(locking="wait-die", lock_patience=0.2) == meet(locking="wait-die", lock_patience=9.0)
 
 
 def test_what_cannot_be_together_is_refused_in_a_sentence():
@@ -325,6 +349,7 @@ def test_on_real_processes_participants_stay_in_doubt_until_their_killed_coordin
     back = result.faults[1].at * 1e6
     doubts = [doubt for doubt in in_doubt(result.notes, result.recording.duration_us) if doubt[1] - doubt[0] > 900_000]
     assert doubts and all(begin < back < end for begin, end in doubts)
+    assert result["half_done_at_crash"] >= 1 and result["half_done_over_crash"] > 1.0
     assert result["booked"] > 0.5
 
 

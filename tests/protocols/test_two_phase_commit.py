@@ -8,8 +8,10 @@ import pytest
 
 from labkit import CallError, Constant, FaultPlan, Link, Network, Node, Refused
 from labkit.faults import After
+from labkit.protocols import two_phase_commit
+from labkit.protocols.locks import DIED, TOOK_TOO_LONG, WITHDRAWN
 from labkit.protocols.stock import Part
-from labkit.protocols.two_phase_commit import STALE, Coordinator, Participant
+from labkit.protocols.two_phase_commit import ABORT, STALE, Coordinator, Participant
 from tests.clusters import client, node, simulate
 
 NOTHING = FaultPlan()
@@ -208,6 +210,119 @@ def test_a_copy_of_a_prepare_that_comes_after_its_abort_is_refused():
         client("customer", Direct), node("flight", Participant, stock={"seat": 1}), network=NETWORK, drain=5.0
     )
     assert noted(recording, "looked")
+
+
+class Remembers(Participant):
+    async def remembered(self):
+        return len(self._ended)
+
+
+def direct(work, undecided=(), **parameters):
+    """Run ``work(node, flight)`` as the coordinator of whatever it prepares: undecided, or else aborted."""
+
+    class Direct(Node):
+        async def run(self):
+            await work(self, self.peer("flight"))
+
+        async def outcome(self, transaction):
+            return "" if transaction in undecided else ABORT
+
+    flight = node("flight", Remembers, stock={"seat": 1}, **parameters)
+    return simulate(client("customer", Direct), flight, network=NETWORK, drain=5.0, time_limit=60.0)
+
+
+async def refusal_of(prepare):
+    with pytest.raises(Refused) as caught:
+        await prepare
+    return str(caught.value)
+
+
+OLDER, YOUNGER = (1, "r0"), (2, "r1")
+
+
+@pytest.mark.parametrize(
+    ("reason", "parameters", "part"),
+    [
+        (TOOK_TOO_LONG, {"locking": "timeout", "lock_patience": 0.5}, PARTS[0]),
+        (DIED, {"locking": "wait-die"}, PARTS[0]),
+        ("not enough left", {}, PARTS[0]._replace(amount=2)),
+        ("declined", {}, PARTS[0]._replace(sound=False)),
+    ],
+    ids=["waited too long", "died", "sold out", "declined"],
+)
+def test_a_participant_that_has_refused_gives_every_copy_the_same_refusal_at_once(reason, parameters, part):
+    """A resent prepare is a copy of the same question: it must not start a second wait, nor lock anything later."""
+    holder, refused = ("r0", 1, 0), ("r1", 1, 0)
+
+    async def work(node, flight):
+        if reason in (TOOK_TOO_LONG, DIED):
+            await flight.prepare(holder, OLDER, "customer", PARTS[0])
+        said = await refusal_of(flight.prepare(refused, YOUNGER, "customer", part, timeout=5.0))
+        assert reason in said
+        for abort in (False, False, True):
+            begun = node.clock.now()
+            assert await refusal_of(flight.prepare(refused, YOUNGER, "customer", part, timeout=5.0)) == said
+            assert node.clock.now() - begun == pytest.approx(0.02)
+            await flight.abort(refused if abort else holder)  # now the lock could be had, and must not be
+        assert await flight.look("seat", timeout=0.1) == ()
+        assert await refusal_of(flight.prepare(refused, YOUNGER, "customer", part, timeout=5.0)) == said
+        node.note("done")
+
+    recording = direct(work, undecided=(holder,), **parameters)
+    assert noted(recording, "done")
+    assert [note.details["_transaction"] for note in noted(recording, "votes yes")] in ([], [holder])
+
+
+def test_after_a_refusal_another_attempt_may_vote_and_late_copies_of_earlier_ones_may_not():
+    async def work(node, flight):
+        first, second, third = (("r1", 1, attempt) for attempt in range(3))
+        await refusal_of(flight.prepare(first, YOUNGER, "customer", PARTS[0]._replace(amount=2)))
+        await flight.prepare(third, YOUNGER, "customer", PARTS[0])
+        for late in (first, second):  # the second has never come before
+            assert WITHDRAWN in await refusal_of(flight.prepare(late, YOUNGER, "customer", PARTS[0]))
+        await flight.commit(third)
+        assert await flight.look("seat", timeout=0.1) == ("r1",)
+        node.note("done")
+
+    recording = direct(work, undecided=(("r1", 1, 2),))
+    assert noted(recording, "done") and len(noted(recording, "votes yes")) == 1
+
+
+@pytest.mark.parametrize("latest", [("r1", 1, 1), ("r1", 2, 0)], ids=["another attempt", "after a crash"])
+def test_a_later_attempt_is_news_that_the_earlier_was_aborted_and_does_not_wait_for_its_lock(latest):
+    """The abort was lost; presumed abort would tell of it half a second later."""
+
+    async def work(node, flight):
+        await flight.prepare(("r1", 1, 0), YOUNGER, "customer", PARTS[0])
+        begun = node.clock.now()
+        await flight.prepare(latest, (3, "r1"), "customer", PARTS[0])
+        assert node.clock.now() - begun == pytest.approx(0.02)
+        node.note("done")
+
+    recording = direct(work, undecided=(latest,))
+    assert noted(recording, "done")
+    assert [note.details["_transaction"] for note in noted(recording, "learned")] == [("r1", 1, 0)]
+
+
+def test_refusals_are_bounded_and_one_that_is_forgotten_costs_a_lock_for_a_while_and_no_more(monkeypatch):
+    """Presumed abort: of a transaction that nobody knows any more, the outcome is abort."""
+    monkeypatch.setattr(two_phase_commit, "REMEMBERED", 3)
+    dear = PARTS[0]._replace(amount=2)
+
+    async def work(node, flight):
+        for number in range(10):
+            transaction = (f"r{number}", 1, 0)
+            await refusal_of(flight.prepare(transaction, (number, f"r{number}"), "customer", dear))
+            await flight.abort(transaction)
+            assert await flight.remembered() == min(number + 1, 3)
+        await flight.prepare(("r0", 1, 0), OLDER, "customer", PARTS[0])  # a late copy, of one forgotten
+        begun = node.clock.now()
+        assert await flight.look("seat", timeout=5.0) == ()
+        assert 0.3 < node.clock.now() - begun < 1.0  # until it has asked
+        assert await flight.unfinished() == 0
+        node.note("done")
+
+    assert noted(direct(work), "done")
 
 
 class AsksAfterwards(Books):
