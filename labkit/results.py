@@ -34,13 +34,15 @@ class Measure:
 class Verdict:
     """What a checker found: ``OK``, ``ILLEGAL`` with the smallest counterexample it has, or ``UNKNOWN``.
 
-    ``UNKNOWN`` means that the checker's budget ran out, or that it had nothing to judge; it is never success.
+    ``UNKNOWN`` means that the checker's budget ran out, or that it had nothing to judge; it is never success. `roles`
+    says of each operation of the counterexample what part it played; it is empty where the checker does not say.
     """
 
     property: str
     status: str
     explanation: str = ""
     counterexample: tuple[Operation, ...] = ()
+    roles: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         raise TypeError("a verdict has three values: compare its status with HOLDS, ILLEGAL or UNDECIDED")
