@@ -24,7 +24,7 @@ from labkit.results import HOLDS, ILLEGAL, UNDECIDED
 from tests.checkers.histories import lived_through, read, with_one_stale_read, write
 
 HISTORIES = 2_000
-"""Small histories that are held against brute force; 20,000 take four minutes and no other code."""
+"""Small histories that are held against brute force; 20,000 take three minutes and no other code."""
 
 
 def before(one: Operation, other: Operation) -> bool:
@@ -76,6 +76,7 @@ def small_histories(draw):
     return operations
 
 
+@pytest.mark.slow
 @settings(max_examples=HISTORIES, deadline=None)
 @given(small_histories())
 def test_a_verdict_is_that_of_brute_force(operations):

@@ -244,6 +244,18 @@ def test_what_is_not_on_disk_yet_is_not_acknowledged_to_whoever_sends_it_again(r
     assert outcomes[3] == (NEVER, None), "the crash has taken the value"
 
 
+def test_a_write_that_looks_older_is_acknowledged_and_dropped():
+    answered = []
+
+    async def work(self):
+        for physical_us in (2, 1):
+            answered.append(await self.peer("replica").write("key", physical_us, Timestamp(physical_us, 0)))
+        answered.append(await self.peer("replica").read("key"))
+
+    simulate_work(work, node("replica", Replica))
+    assert answered == [Timestamp(2, 0), Timestamp(2, 0), (Timestamp(2, 0), 2)]
+
+
 class StopsAtTheFirstSilentHome(StandIn):
     """Hands over in turn, and waits for the next round as soon as one home is silent."""
 
