@@ -37,13 +37,15 @@ class Verdict:
     """What a checker found: ``OK``, ``ILLEGAL`` with the smallest counterexample it has, or ``UNKNOWN``.
 
     ``UNKNOWN`` means that the checker's budget ran out, or that it had nothing to judge; it is never success. It is
-    `vacuous` if it had nothing to judge: the run holds no case of what the property is about.
+    `vacuous` if it had nothing to judge: the run holds no case of what the property is about. `roles` says of each
+    operation of the counterexample what part it played; it is empty where the checker does not say.
     """
 
     property: str
     status: str
     explanation: str = ""
     counterexample: tuple[Operation, ...] = ()
+    roles: tuple[str, ...] = ()
     vacuous: bool = False
 
     @classmethod

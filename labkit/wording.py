@@ -32,6 +32,12 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def ordinal(number: int) -> str:
+    """A place in an order: ``1st``, ``2nd``, ``3rd``, ``4th``, …"""
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
 def listed(entries: Sequence[str]) -> str:
     """Entries as a sentence lists them: ``a, b and c``."""
     return " and ".join([", ".join(entries[:-1]), entries[-1]] if len(entries) > 1 else entries)

@@ -2,7 +2,8 @@
 
 A read is fresh if no write of its key was acknowledged before the read began and invoked after the write that the
 read returned had ended. This is regularity (Lamport, On Interprocess Communication, 1986) for several writers. It
-is weaker than linearizability: two reads may still see two concurrent writes in opposite orders.
+judges each read by itself, and so is weaker than linearizability, which `labkit.checkers.linearizability` judges: two
+reads may still see two writes in opposite orders, and one may see a write of which a later one sees nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from labkit.history import Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
 
 PROPERTY = "every read is fresh"
+ROLES = (
+    "the read returned this write",
+    "acknowledged before the read began, and missed by it",
+    "began after the other write was acknowledged, and did not see it",
+)
+"""The parts of the returned write, which is missing if the read returned the initial value; the missed write; the read.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,8 @@ def fresh_reads(operations: Iterable[Operation], judged: Iterable[ReadJudgement]
     if worst is None:
         return Verdict(PROPERTY, HOLDS, f"{count} reads")
     story = tuple(operation for operation in (worst.returned, worst.missed, worst.read) if operation is not None)
-    return Verdict(PROPERTY, ILLEGAL, worst.impossible or f"{stale} of {count} reads missed a write", story)
+    why = worst.impossible or f"{stale} of {count} reads missed a write"
+    return Verdict(PROPERTY, ILLEGAL, why, story, () if worst.impossible else ROLES[-len(story) :])
 
 
 class _Key:

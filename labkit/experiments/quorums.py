@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import comb
 from typing import Any
 
+from labkit.checkers.linearizability import PROPERTY as LINEARIZABLE
+from labkit.checkers.linearizability import linearizable
 from labkit.checkers.staleness import PROPERTY as FRESH
 from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
@@ -73,7 +75,8 @@ def quorums(
     kill_after: float = Dial(0.0, 0.0, 600.0, "s", "when replica-1 is killed; 0 means never"),
     sloppy: bool = Switch(False, "let stand-ins answer for replicas that do not"),
     clock_offset: float = Dial(0.0, -10.0, 10.0, "s", "how far the last client's clock is ahead"),
-    timestamps: str = Choice("physical", ("physical", "hybrid"), "what orders the writes"),
+    timestamps: str = Choice("physical", ("physical", "hybrid", "read first"), "what orders the writes"),
+    write_back: bool = Switch(False, "let a read wait until W replicas have the version that it returns"),
     durable: bool = Switch(False, "sync each write to disk before it is acknowledged"),
     clients: int = Dial(2, 1, 8, help="clients, each a node that coordinates its own requests"),
     pairs: int = Dial(1000, 1, 1_000_000, help="writes, each followed by a read"),
@@ -86,7 +89,8 @@ def quorums(
     require(read_quorum <= replicas, "read_quorum", read_quorum, f"at most replicas, which is {replicas}")
     require(write_quorum <= replicas, "write_quorum", write_quorum, f"at most replicas, which is {replicas}")
     homes = [lab.node(f"replica-{number}", Replica, durable=durable) for number in range(1, replicas + 1)]
-    stand_ins = [lab.node(f"stand-in-{number}", StandIn) for number in range(1, replicas + 1)] if sloppy else []
+    spares = range(1, replicas + 1) if sloppy else ()
+    stand_ins = [lab.node(f"stand-in-{number}", StandIn, durable=durable) for number in spares]
     names = [f"client-{number}" for number in range(1, clients + 1)]
     for position, name in enumerate(names):
         lab.client(
@@ -98,6 +102,7 @@ def quorums(
             write_quorum=write_quorum,
             contact=contact,
             timestamps=timestamps,
+            write_back=write_back,
             # Each side of a partition finds other stand-ins first, as nodes next to each other do.
             stand_ins=stand_ins if position == 0 else stand_ins[::-1],
             call_timeout=timeout,
@@ -141,8 +146,9 @@ def measures(result: Result) -> Iterator[Measure]:
 
 @quorums.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
-    """Whether every read was fresh."""
+    """Whether every read by itself was fresh, and whether all of them together fit a single copy."""
     yield fresh_reads(result.operations, _judged(result))
+    yield linearizable(result.operations)
 
 
 def _judged(result: Result) -> list[ReadJudgement]:
@@ -171,11 +177,12 @@ def expected_stale_reads(values: Mapping[str, Any]) -> float | None:
 @quorums.size
 def size(values: Mapping[str, Any]) -> dict[str, float]:
     """Requests and replies of a write and a read; what stand-ins do by the clock, and nodes that come and go."""
-    asked = [values["replicas"]] * 2
+    reads = writes = values["replicas"]
     if values["contact"] == "quorum":
-        asked = [values["read_quorum"], values["write_quorum"]]
+        reads, writes = values["read_quorum"], values["write_quorum"]
+    asked = reads + writes + reads * (values["timestamps"] == "read first") + writes * values["write_back"]
     lasts = values["pairs"] / values["clients"] / values["rate"]
-    events = {"pairs": values["pairs"] * (4.0 + 4 * sum(asked))}
+    events = {"pairs": values["pairs"] * (4.0 + 4 * asked)}
     if values["sloppy"]:
         events["rate"] = values["replicas"] * lasts / 0.05
     if values["availability"] < 1:
@@ -185,12 +192,28 @@ def size(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 OVERLAPPING = {"read_quorum": 2, "write_quorum": 2, "keys": 2, "mixed": True, "pairs": 60}
+ATOMIC = {**OVERLAPPING, "write_back": True, "timestamps": "read first", "durable": True}
+"""What a store needs that is linearizable; with clocks that show the true time, any timestamps will do."""
 
-quorums.ablation("quorums do not overlap", without={"read_quorum": 1, "write_quorum": 1}, breaks=FRESH, **OVERLAPPING)
+quorums.ablation("quorums do not overlap", without={"read_quorum": 1, "write_quorum": 1}, breaks=FRESH, **ATOMIC)
 quorums.ablation(
-    "stand-ins answer for silent replicas", without={"sloppy": True}, breaks=FRESH, partition=0.5, **OVERLAPPING
+    "stand-ins answer for silent replicas", without={"sloppy": True}, breaks=FRESH, partition=0.5, **ATOMIC
 )
-quorums.ablation("one client's clock is behind", without={"clock_offset": -0.2}, breaks=FRESH, **OVERLAPPING)
+quorums.ablation(
+    "one client's clock is behind", without={"clock_offset": -0.2}, breaks=FRESH, **{**ATOMIC, "timestamps": "physical"}
+)
+quorums.ablation(
+    "writers do not ask for the newest version first",
+    without={"timestamps": "hybrid"}, breaks=LINEARIZABLE, clock_offset=-0.2, **ATOMIC,
+)  # fmt: skip
+quorums.ablation(
+    "reads do not write back",
+    without={"write_back": False}, breaks=LINEARIZABLE, delay=0.005, write_delay=0.1, **{**ATOMIC, "keys": 1},
+)  # fmt: skip
+quorums.ablation(
+    "a crash takes what was acknowledged",
+    without={"durable": False}, breaks=FRESH, availability=0.7, mean_outage=0.2, **{**ATOMIC, "pairs": 200},
+)  # fmt: skip
 
 
 def _network(shape: str, delay: float, write_delay: float, loss: float) -> Network:

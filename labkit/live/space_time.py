@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.causal_events import ARRIVE, BEGIN, END, NOTE, SEND, causal_events
-from labkit.checkers import staleness
 from labkit.clocks import Timestamp
 from labkit.errors import BadInput
 from labkit.history import Message, Operation
@@ -32,17 +31,6 @@ MOST_MESSAGES = 120
 """More arrows than this are no longer told apart on a page."""
 
 IN_SECONDS_FROM_US = 10_000_000
-ROLES = {
-    staleness.PROPERTY: (
-        "the read returned this write",
-        "acknowledged before the read began, and missed by it",
-        "began after the other write was acknowledged, and did not see it",
-    )
-}
-"""What each operation of a counterexample did, by property; from the last one back, as the first may be missing."""
-
-MISSED = "missed a write"
-"""How the explanation of a counterexample ends that has these roles."""
 
 
 @picture("space_time")
@@ -103,7 +91,7 @@ class _Sheet:
         self.unit, self.size = ("s", 1e6) if scene.end_us > IN_SECONDS_FROM_US else ("ms", 1e3)
         self.remarks = {
             number: remark
-            for verdict in result.verdicts
+            for verdict in reversed(result.verdicts)  # of two remarks on one operation, the first verdict's stays
             for number, remark in _flagged(verdict, scene.operations).items()
         }
 
@@ -247,7 +235,7 @@ def _flagged(verdict: Verdict, operations: Sequence[Operation]) -> dict[int, str
     # By identity: two operations may be alike in all that they record.
     numbers = {id(operation): number for number, operation in enumerate(operations)}
     story = verdict.counterexample
-    roles = ROLES.get(verdict.property, ())[-len(story) :] if verdict.explanation.endswith(MISSED) else ()
+    roles = verdict.roles
     if len(roles) != len(story):
         roles = (f"part of the counterexample to {words(verdict.property)!r}",) * len(story)
     return {numbers[id(entry)]: role for entry, role in zip(story, roles, strict=True) if id(entry) in numbers}

@@ -268,5 +268,5 @@ def test_measured_answers_lay_the_measurement_over_the_simulation():
     assert (entry["shown"], entry["measured_shown"]) == (simulated, measured)
     assert found["caption"].startswith("Measured on real processes, over the simulation; seed 7")
     assert {verdict["property"] for verdict in found["verdicts"]} == {
-        "every read is fresh", "every read is fresh, measured"
+        "every read is fresh", "linearizable", "every read is fresh, measured", "linearizable, measured"
     }  # fmt: skip

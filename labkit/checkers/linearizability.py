@@ -1,0 +1,146 @@
+"""Could the history have come from a single copy? Then there is one order of its operations that says so.
+
+A history is linearizable if its operations can be put in one order that keeps real time (what ended before another
+began stays before it) and in which each answer is the one that a single copy would give: Herlihy and Wing, TOPLAS
+1990. Each object can be judged by itself, since a history is linearizable exactly if each object's is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+
+from labkit.calls import FAIL
+from labkit.checkers.linearization import Judgement, in_order, judge, precedes
+from labkit.checkers.models import Model, Register
+from labkit.errors import BadInput
+from labkit.history import Operation
+from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.wording import count, ordinal
+
+PROPERTY = "linearizable"
+REGISTER = Register()
+MOST_STEPS = 50_000
+"""Configurations that may be visited in vain, unless told otherwise: a few seconds, and some 20 MB."""
+
+FEW_STEPS = 2_000
+"""Configurations that the search of one stretch of a history may visit, where something smaller is looked for."""
+
+Story = Sequence[Operation]
+
+
+def linearizable(operations: Iterable[Operation], model: Model = REGISTER, most_steps: int = MOST_STEPS) -> Verdict:
+    """OK if each object's history is linearizable; ``UNKNOWN`` if the search visits more than `most_steps` in vain.
+
+    That is configurations beyond one for each operation, of all objects together, the shortest histories first. The
+    counterexample is a part of the history that is not linearizable by itself, in order of invocation, as small as it
+    was found. Its roles are places in the longest order that explains the other answers. Raises `BadInput` for a
+    history that cannot be one.
+    """
+    if most_steps < 0:
+        raise BadInput(f"most_steps is {most_steps!r}: it must be 0 or more")
+    parts = _parts(operations, model)
+    if not any(operation.ok and model.reads(operation) for part in parts for operation in part):
+        return Verdict(PROPERTY, UNDECIDED, "the history has no answer that could be wrong")
+    left, undecided, wrong = most_steps, 0, []
+    for part in parts:
+        straight = len(part) + 1
+        judgement = judge(part, model, straight + left)
+        left -= max(judgement.steps - straight, 0)
+        if judgement.status == ILLEGAL:
+            wrong.append(_around(part, judgement, model) or part)
+        elif judgement.status == UNDECIDED:
+            # A search that ran out of steps has often come to what is wrong, and the stretch around it may say so.
+            stretch = _around(part, judgement, model)
+            undecided += not stretch
+            wrong += [stretch] if stretch else []
+    if wrong:
+        return _told(_smallest(min(wrong, key=len), model), model, f"{len(wrong)} of {count(len(parts), 'key')}")
+    if undecided:
+        share = f"{undecided} of {count(len(parts), 'key')}"
+        return Verdict(PROPERTY, UNDECIDED, f"{share} still open after {most_steps:,} steps in vain")
+    return Verdict(PROPERTY, HOLDS, count(sum(map(len, parts)), "operation"))
+
+
+def _parts(operations: Iterable[Operation], model: Model) -> list[list[Operation]]:
+    """What may have happened, by object, in order of invocation, the shortest history first."""
+    parts: dict[Hashable, list[Operation]] = defaultdict(list)
+    for operation in operations:
+        if operation.outcome != FAIL:
+            parts[model.part(operation)].append(operation)
+    return sorted((sorted(part, key=in_order) for part in parts.values()), key=len)
+
+
+def _around(part: Story, judgement: Judgement, model: Model) -> Story:
+    """A stretch around the operation that could not be placed that is illegal by itself; empty if none is small enough.
+
+    Its length is doubled until it is: a long history then costs little more than what is wrong in it.
+    """
+    if not judgement.blocked:
+        return ()
+    middle = next(place for place, operation in enumerate(part) if operation is judgement.blocked[-1])
+    reach = 4
+    while reach < 2 * len(part):
+        stretch = _with_what_was_read(part[max(middle - reach, 0) : middle + reach], part, model)
+        status = judge(stretch, model, FEW_STEPS).status
+        if status != HOLDS:
+            return stretch if status == ILLEGAL else ()
+        reach *= 2
+    return ()
+
+
+def _smallest(story: Story, model: Model) -> Story:
+    """The story without what it is illegal without: halves are left out, then quarters, and so on to single ones.
+
+    This is delta debugging (Zeller and Hildebrandt, IEEE TSE 2002), from the end, where what came later stands.
+    """
+    size, end = len(story) // 2, len(story)
+    while size:
+        begin = max(end - size, 0)
+        fewer = _with_what_was_read([*story[:begin], *story[end:]], story, model)
+        if len(fewer) < len(story) and judge(fewer, model, FEW_STEPS).status == ILLEGAL:
+            story = fewer
+            # After a single one, whatever had to stay may now go.
+            end = len(story) if size == 1 else min(begin, len(story))
+        else:
+            end = begin
+        if not end:
+            size, end = size // 2, len(story)
+    return story
+
+
+def _with_what_was_read(kept: Iterable[Operation], story: Story, model: Model) -> list[Operation]:
+    """What is kept of the story, and what must not be left out of it, so that an illegal part shows that it is illegal.
+
+    Whatever only reads can be left out of a history, and if that was linearizable, it still is. So can a write that
+    nothing kept could have read, provided that writes overwrite each other.
+    """
+    chosen = {id(operation) for operation in kept}  # by identity: two operations may be alike in all that they record
+    readers = [operation for operation in story if id(operation) in chosen and operation.ok and model.reads(operation)]
+    seen = {model.seen(reader) for reader in readers} if model.overwrites else set()
+    return [
+        operation
+        for operation in story
+        if id(operation) in chosen
+        or (model.writes(operation) and (not model.overwrites or model.step(model.initial, operation)[1] in seen))
+    ]
+
+
+def _told(story: Story, model: Model, share: str) -> Verdict:
+    judgement = judge(story, model, MOST_STEPS, thorough=True)
+    roles = tuple(_role(operation, judgement) for operation in story)
+    why = f"{share}: no order explains the answers of these {count(len(story), 'operation')}"
+    return Verdict(PROPERTY, ILLEGAL, why, tuple(story), roles)
+
+
+def _role(operation: Operation, judgement: Judgement) -> str:
+    for place, placed in enumerate(judgement.order, 1):
+        if placed is operation:
+            unsure = "" if operation.ok else ", if it took effect at all"
+            return f"{ordinal(place)} in the order that explains most{unsure}"
+    if not any(blocked is operation for blocked in judgement.blocked):
+        return "comes after what does not fit"
+    before = [place for place, placed in enumerate(judgement.order, 1) if precedes(placed, operation)]
+    if not before:
+        return "its answer fits nowhere"
+    return f"began after the {ordinal(before[-1])} had ended, and its answer fits nowhere after that"
