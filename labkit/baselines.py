@@ -33,10 +33,14 @@ class _Replica:
 
 
 class BareStore:
-    """N = 3, R = W = 2 on SimPy processes: an exchange is a process of two timeouts, a quorum an event."""
+    """N = 3, R = W = 2 on SimPy processes: an exchange is a process of two timeouts, a quorum an event.
 
-    def __init__(self, pairs: int, seed: int):
+    A replica waits for `wait_us` microseconds before it does what it is asked, if that is not 0.
+    """
+
+    def __init__(self, pairs: int, seed: int, wait_us: int = 0):
         self.messages = 0
+        self._wait_us = wait_us
         self.history: list[tuple] = []
         self._environment = simpy.Environment()
         self._random = Random(seed)
@@ -73,6 +77,8 @@ class BareStore:
         self, replica: _Replica, method: str, arguments: tuple, answers: list, needed: int, enough: simpy.Event
     ) -> Generator:
         yield self._environment.timeout(self._delay())
+        if self._wait_us:
+            yield self._environment.timeout(self._wait_us)
         answer = getattr(replica, method)(*arguments)
         yield self._environment.timeout(self._delay())
         answers.append(answer)
