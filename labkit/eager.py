@@ -5,6 +5,9 @@ of a simulated message, and Python 3.12's eager tasks are no cheaper (and the or
 So the task of a handler begins *unborn*: an object of the final identity, but not initialised. It is born, which makes
 it an ordinary task of asyncio's, as soon as anybody touches it (`timeout`, `TaskGroup`, `cancel`), as soon as the
 handler waits, or when somebody still holds it at the handler's end.
+
+Asyncio's own task then steps the handler. It must not take the first step again, so where it is born with the handler
+as its coroutine, the wait that the first step has come to is ours to end; elsewhere another coroutine stands between.
 """
 
 from __future__ import annotations
@@ -24,17 +27,19 @@ Finish = Callable[[Any, Any, BaseException | None], None]
 
 
 class Kinds(NamedTuple):
-    """The two classes of a handler's task: what it is until it is born, and what it is from then on."""
+    """The classes of a handler's task, and of the futures that cannot be cancelled in vain."""
 
     unborn: type[asyncio.Task]
     born: type[asyncio.Task]
+    waiting: type[asyncio.Task]
+    future: type[asyncio.Future]
 
 
-def kinds_of(base: type[asyncio.Task]) -> Kinds:
-    """Classes for handlers' tasks that are, once born, tasks of the class `base`."""
+def kinds_of(base: type[asyncio.Task], future: type[asyncio.Future]) -> Kinds:
+    """Classes for handlers' tasks that are, once born, tasks of the class `base`, on a loop that makes such futures."""
 
     class Common(base):
-        __slots__ = ("_starter", "_work")
+        __slots__ = ("_finish", "_starter", "_subject", "_waiter", "_work")
 
     class HandlerTask(Common):
         """The task of a handler; its coroutine is the handler's own, not what goes on with it after its first step."""
@@ -48,6 +53,17 @@ def kinds_of(base: type[asyncio.Task]) -> Kinds:
         def _coro(self) -> Coroutine[Any, Any, Any]:
             return self._work
 
+    class WaitingTask(Common):
+        """The task of a handler whose first step has come to wait for the future `_waiter`."""
+
+        __slots__ = ()
+
+        def cancel(self, msg: Any = None) -> bool:
+            is_asked = super().cancel(msg)
+            if is_asked:
+                self._waiter.cancel(msg)  # of which asyncio does not know; later it is done, and this does nothing
+            return is_asked
+
     class UnbornTask(Common):
         """A handler's task during its first step: whoever touches it gives birth to it."""
 
@@ -56,7 +72,7 @@ def kinds_of(base: type[asyncio.Task]) -> Kinds:
     for name in {*dir(HandlerTask)} - {*Common.__slots__}:
         if not name.startswith("__") or name in _SPECIAL:
             setattr(UnbornTask, name, _BornAtTouch(name))
-    return Kinds(UnbornTask, HandlerTask)
+    return Kinds(UnbornTask, HandlerTask, WaitingTask, future)
 
 
 _SPECIAL = ("__await__", "__iter__", "__hash__", "__repr__")
@@ -80,11 +96,14 @@ class _BornAtTouch:
         setattr(task, self._name, value)
 
 
-PLAIN = kinds_of(asyncio.Task)
+PLAIN = kinds_of(asyncio.Task, asyncio.Future)
 
 
 class EagerStarter:
-    """Starts the handlers of one node, each in a copy of `context`; `keep` is given each task that has to wait."""
+    """Starts the handlers of one node, each in a copy of `context`.
+
+    `keep` is given each task that has to wait, and arranges for `forget` to be called with it once it has ended.
+    """
 
     def __init__(
         self,
@@ -96,7 +115,7 @@ class EagerStarter:
         self._loop = loop
         self._context = context
         self._keep = keep
-        self._unborn, self._born = kinds
+        self._unborn, self._born, self._waiting, self._future = kinds
         self._new = kinds.unborn.__new__
         self._task: Any = None  # the one whose first step is under way
         self._begun: _Begun | None = None  # and what follows that step, if the task has been born in it
@@ -132,6 +151,9 @@ class EagerStarter:
             raise
         else:
             _leave_task(loop, task)
+            if type(awaited) is self._future and self._begun is None:
+                self._wait(task, awaited, finish, subject)
+                return
             first = FirstStep(True, awaited, None, None)
         self._go_on(task, first, finish, subject)
 
@@ -142,6 +164,26 @@ class EagerStarter:
             self._keep(task)
         begun.go_on(first, finish, subject)
 
+    def _wait(self, task: Any, awaited: asyncio.Future[Any], finish: Finish, subject: Any) -> None:
+        task.__class__, self._task = self._waiting, None
+        task._finish, task._subject, task._waiter = finish, subject, awaited
+        steps: list[Callable[[], None]] = []
+        self._initialise(task, task._work, lambda step, context: steps.append(step))
+        (step,) = steps
+        awaited._asyncio_future_blocking = False  # that it is awaited has been seen
+        awaited.add_done_callback(lambda _: step(), context=self._own)
+        task.add_done_callback(tell)
+        self._keep(task)
+
+    def _initialise(self, task: Any, work: Coroutine[Any, Any, Any], take_step: Callable[..., None]) -> None:
+        # A new task asks its loop to call its step soon. Here that step is already under way, so it is ours to call.
+        loop = self._loop
+        loop.call_soon = take_step
+        try:
+            task.__init__(work, loop=loop, context=self._own)
+        finally:
+            del loop.call_soon
+
     def bear(self, task: Any) -> None:
         """Make the task whose first step is under way an ordinary task."""
         self._begun = self._give_birth(task)
@@ -149,14 +191,15 @@ class EagerStarter:
     def _give_birth(self, task: Any) -> _Begun:
         task.__class__ = self._born
         begun = _Begun(task, self._own)
-        # A new task asks its loop to call its step soon. Here that step is already under way, so it is ours to call.
-        loop = self._loop
-        loop.call_soon = begun.take_step
-        try:
-            task.__init__(begun.coroutine, loop=loop, context=self._own)
-        finally:
-            del loop.call_soon
+        self._initialise(task, begun.coroutine, begun.take_step)
         return begun
+
+
+def tell(task: Any) -> None:
+    """Tell of the end of a handler that had to wait; a callback of its task, which a loop may call at once."""
+    if not task.cancelled():
+        error = task.exception()
+        task._finish(task._subject, None if error is not None else task.result(), error)
 
 
 class FirstStep(NamedTuple):

@@ -107,7 +107,8 @@ class Host:
         self.spec = spec
         # Another life must not draw the same delays once more.
         self.outbox = Outbox(spec.name, network, f"{seed}/life {incarnation}" if incarnation else seed)
-        self._express = {} if recorder.tracing else self.outbox.express
+        self._express = self.outbox.express
+        self._trace = recorder.sent if recorder.tracing else None
         self._classes = classes
         self._carrier = carrier
         self._now_us, self._serve, self._deliver = carrier.now_us, carrier.serve, carrier.deliver
@@ -168,9 +169,10 @@ class Host:
         delay = self._express.get((target, method, False))
         if delay is None:
             self.send(message)
-        else:  # nearly every message of an untraced run, and so worth a repetition
+        else:  # nearly every message, and so worth a repetition
             self.messages_sent += 1
-            self._deliver(message, delay(), None)
+            record = None if self._trace is None else self._trace(message, now, "sent", 1)
+            self._deliver(message, delay(), record)
         return call
 
     def send(self, message: WireMessage) -> None:
@@ -178,9 +180,7 @@ class Host:
         self.messages_sent += 1
         now = self._now_us()
         delays, fate = self.outbox.route(message, now)
-        record = None
-        if self._recorder.tracing:
-            record = self._recorder.sent(message, now, fate, len(delays))
+        record = None if self._trace is None else self._trace(message, now, fate, len(delays))
         for delay in delays:
             self._deliver(message, delay, record)
 
@@ -256,7 +256,8 @@ class Host:
                 self.send(message)
             else:
                 self.messages_sent += 1
-                self._deliver(message, delay(), None)
+                record = None if self._trace is None else self._trace(message, self._now_us(), "sent", 1)
+                self._deliver(message, delay(), record)
         except Exception as unsendable:
             self._carrier.failed(unsendable)
 

@@ -27,7 +27,6 @@ from labkit.runtimes.simulated_tasks import KINDS, Handle, Incarnation
 
 MESSAGE_PARTS = len(get_args(WireMessage))
 """Where the row of the trace stands that travels with a traced message."""
-"""Where the row of the trace stands that travels with a traced message."""
 
 
 def execute(
@@ -89,11 +88,11 @@ class _SimulatedRecorder:
             self._recording.messages_dropped_from_trace += 1
             return None
         number, source, target, is_reply, method, _ = message
-        order = self.next_order()
-        rows = [
-            Message(number, source, target, method, is_reply, now_us, None, fate, order) for _ in range(max(copies, 1))
-        ]
-        self._recording.messages.extend(rows)
+        self._order = order = self._order + 1
+        rows = [Message(number, source, target, method, is_reply, now_us, None, fate, order)]
+        if copies > 1:
+            rows += [replace(rows[0]) for _ in range(copies - 1)]
+        self._recording.messages += rows
         self._room -= len(rows)
         return rows
 

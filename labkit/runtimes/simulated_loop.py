@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 import simpy
 from simpy.events import NORMAL, Event
 
+from labkit.eager import tell
 from labkit.errors import LabkitError, NodeFailure, told
 from labkit.runtimes.refusals import Refusing
 from labkit.runtimes.simulated_tasks import Handle, Incarnation, SimulatedFuture, SimulatedTask, Timer, at_its_end
@@ -78,7 +79,7 @@ class SimulatedLoop(Refusing):
 
     def call_soon(self, callback: Callback, *args: Any, context: Context | None = None) -> asyncio.Handle:
         """Run `callback` after everything that is ready now, at the same instant."""
-        if callback is at_its_end:
+        if callback is at_its_end or callback is tell:  # they need not wait: they only look at what has ended
             callback(*args)
             return None
         if self._careful:
@@ -91,13 +92,16 @@ class SimulatedLoop(Refusing):
         """Run `callback` in `delay` virtual seconds; never if that is infinite."""
         if delay is None:
             raise TypeError("delay must not be None")
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self._set_timer(self.time() + delay, callback, args, context)
 
     def call_at(self, when: float, callback: Callback, *args: Any, context: Context | None = None) -> Any:
         """Run `callback` at the virtual time `when`: in the first microsecond that is not before it."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        return self._set_timer(when, callback, args, context)
+
+    def _set_timer(self, when: float, callback: Callback, args: tuple, context: Context | None) -> Timer:
         if self._careful:
-            if when is None:
-                raise TypeError("when cannot be None")
             self._check(callback, "call_at")
         timer = Timer(when, callback, args, self, context)
         environment = self.environment

@@ -144,4 +144,4 @@ class SimulatedTask(Numbered, asyncio.Task):
         return loop if owner is None or loop.owner is None or loop.owner is owner else owner
 
 
-KINDS = kinds_of(SimulatedTask)
+KINDS = kinds_of(SimulatedTask, SimulatedFuture)
