@@ -70,9 +70,11 @@ class Call:
     def settle(self, outcome: str, value: Any) -> None:
         """End the call (runtimes call this once, when the answer arrives or the time is up)."""
         self.outcome, self.value = outcome, value
-        watchers, self._watchers = self._watchers, None
-        for watcher in watchers or ():
-            watcher(self)
+        watchers = self._watchers
+        if watchers is not None:
+            self._watchers = None
+            for watcher in watchers:
+                watcher(self)
 
     def watch(self, watcher: Callable[[Call], None]) -> None:
         """Call `watcher(self)` when the call ends, or now if it has ended."""

@@ -190,7 +190,8 @@ class Host:
         if is_reply:
             call = self._waiting.pop(number, None)
             if call is not None:
-                call.settle(*payload)
+                outcome, value = payload
+                call.settle(outcome, value)
         elif self._early is not None:
             self._early.append(message)
         else:

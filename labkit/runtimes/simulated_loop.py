@@ -246,9 +246,11 @@ class SimulatedLoop(Refusing):
         for _ in range(EVENTS_AT_A_TIME):
             if ready:
                 self._run_ready()
-            if self._stopping or not queue or queue[0][0] > limit_us:
+            if self._stopping or not queue:
                 return False
             now, _, _, entry = queue[0]
+            if now > limit_us:
+                return False
             environment._now = now
             if type(entry) is tuple:
                 heappop(queue)
