@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import Signature
 from random import Random
 from typing import Any, Protocol
 
@@ -151,29 +152,41 @@ class Host:
             found = self._peers[name] = Peer(self, name, self._classes[name])
         return found
 
-    def call(self, target: str, method: str, args: tuple, kwargs: dict, timeout: float | None) -> Call:
-        """Send a request and keep its call until the answer or the timeout."""
-        self._number = number = self._number + 1
-        self._waiting[number] = call = Call(target, method)
-        if timeout is None:
-            timeout = self.default_timeout
+    def caller(self, target: str, method: str, signature: Signature) -> Callable[..., Call]:
+        """The function that calls a method of another node, with its arguments and a `timeout` if not the default."""
+        key, shapes, express = (target, method, False), set(), self._express
+
+        def call(*args: Any, timeout: float | None = None, **kwargs: Any) -> Call:
+            # Binding takes as long as sending, and depends on the shape of the arguments alone: do it once a shape.
+            shape = (len(args), *kwargs) if kwargs else len(args)
+            if shape not in shapes:
+                signature.bind(None, *args, **kwargs)
+                shapes.add(shape)
+            self._number = number = self._number + 1
+            self._waiting[number] = call = Call(target, method)
+            now = self._now_us()
+            self._expect(number, now, self.default_timeout if timeout is None else timeout)
+            message = (number, self.name, target, False, method, (args, kwargs or None))
+            delay = express.get(key)
+            if delay is None:
+                self.send(message)
+            else:  # nearly every message, and so worth a repetition
+                self.messages_sent += 1
+                record = None if self._trace is None else self._trace(message, now, "sent", 1)
+                self._deliver(message, delay(), record)
+            return call
+
+        return call
+
+    def _expect(self, number: int, now: int, timeout: float) -> None:
+        # The call is kept until its answer comes, or its time is up.
         lane = self._deadlines.get(timeout) or self._new_lane(timeout)
-        now = self._now_us()
         calls = lane.calls
         if len(calls) >= lane.room:
             calls = lane.drop_answered(self._waiting)
         if not calls:
             self._carrier.call_at_us(now + lane.delay_us, partial(self._expire, lane))
         calls.append((now + lane.delay_us, number))
-        message = (number, self.name, target, False, method, (args, kwargs or None))
-        delay = self._express.get((target, method, False))
-        if delay is None:
-            self.send(message)
-        else:  # nearly every message, and so worth a repetition
-            self.messages_sent += 1
-            record = None if self._trace is None else self._trace(message, now, "sent", 1)
-            self._deliver(message, delay(), record)
-        return call
 
     def send(self, message: WireMessage) -> None:
         """Let the network decide on a message, and hand its copies to the runtime."""

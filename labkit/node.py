@@ -128,14 +128,4 @@ class Peer:
             kind = self._node_class.__name__
             raise AttributeError(f"{kind} {self.name!r} has no {method!r}; it answers to {', '.join(interface)}")
         signature = inspect.signature(getattr(self._node_class, method))
-        host, name, shapes = self._host, self.name, set()
-
-        def call(*args: Any, timeout: float | None = None, **kwargs: Any) -> Call:
-            # Binding takes as long as sending, and depends on the shape of the arguments alone: do it once a shape.
-            shape = (len(args), *kwargs) if kwargs else len(args)
-            if shape not in shapes:
-                signature.bind(None, *args, **kwargs)
-                shapes.add(shape)
-            return host.call(name, method, args, kwargs, timeout)
-
-        return call
+        return self._host.caller(self.name, method, signature)

@@ -109,10 +109,10 @@ class _SimulatedCarrier:
         self.serve = EagerStarter(simulation.loop, incarnation.context, incarnation.keep, KINDS).start
 
     def call_at_us(self, when_us: int, callback: Callable[[], None]) -> None:
-        loop = self._loop
-        with loop.on_behalf_of(self._incarnation):
-            handle = Handle(callback, (), loop, self._incarnation.context)
-        loop.schedule_us(max(when_us - self.now_us(), 0), handle)
+        handle = Handle()
+        handle._callback, handle._args, handle._loop, handle.owner = callback, (), self._loop, self._incarnation
+        handle._context = self._incarnation.context
+        self._loop.schedule_us(max(when_us - self.now_us(), 0), handle)
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self._loop.create_task(work)
@@ -170,9 +170,13 @@ class _Simulation:
         return self._recording.in_order()
 
     def deliver(self, message: WireMessage, delay_us: int, record: list[Message] | None) -> None:
+        # A request's payload is its arguments, and nearly always None; a reply's is its outcome, and a value. Most of
+        # what is sent is flat, which is seen here without a call.
         first, second = message[5]
-        # Most of what is sent is flat: it is seen here, without a call.
-        if (second is not None or not IMMUTABLE.issuperset(map(type, first))) and not cannot_change(message[5]):
+        kind = type(second)
+        parts = first if second is None else second if kind is tuple else None
+        is_flat = kind in IMMUTABLE if parts is None else IMMUTABLE.issuperset(map(type, parts))
+        if not is_flat and not cannot_change(message[5]):
             message = (*message[:5], snapshot(message[5]))
         # schedule_us, written out: this runs for every message. A tuple is what the loop takes for one.
         environment = self._environment

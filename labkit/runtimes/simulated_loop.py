@@ -14,7 +14,7 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
 from heapq import heapify, heappop, heappush
 from math import ceil
@@ -36,6 +36,8 @@ SAME_INSTANT_LIMIT = 1_000_000
 
 EVENTS_AT_A_TIME = 4096
 """How many events run between two looks at whether somebody wants the run to stop."""
+
+_new_handle = asyncio.Handle.__new__  # the constructor would cost as much as all that a handle is for
 
 RESOLUTION_US = 1e-3
 """By how much of a microsecond a sum of floats may be off: the nanosecond that asyncio allows for, too."""
@@ -84,7 +86,12 @@ class SimulatedLoop(Refusing):
             return None
         if self._careful:
             self._check(callback, "call_soon")
-        handle = Handle(callback, args, self, context)
+        handle = _new_handle(Handle)
+        handle._callback = callback
+        handle._args = args
+        handle._loop = self
+        handle.owner = self.owner
+        handle._context = copy_context() if context is None else context
         self._ready.append(handle)
         return handle
 
@@ -103,7 +110,10 @@ class SimulatedLoop(Refusing):
     def _set_timer(self, when: float, callback: Callback, args: tuple, context: Context | None) -> Timer:
         if self._careful:
             self._check(callback, "call_at")
-        timer = Timer(when, callback, args, self, context)
+        timer = _new_handle(Timer)
+        timer._callback, timer._args, timer._loop, timer.owner = callback, args, self, self.owner
+        timer._context = copy_context() if context is None else context
+        timer._when, timer._scheduled = when, True
         environment = self.environment
         try:
             due_us = ceil(when * 1e6 - RESOLUTION_US)
@@ -157,7 +167,7 @@ class SimulatedLoop(Refusing):
         self._cancelled += 1
         queue = self.environment._queue
         if self._cancelled > FEW_CANCELLED and self._cancelled > len(queue) // 2:
-            queue[:] = [entry for entry in queue if type(entry[3]) is not Timer or not entry[3]._cancelled]
+            queue[:] = [entry for entry in queue if type(entry[3]) is not Timer or entry[3]._callback is not None]
             heapify(queue)
             self._cancelled = 0
 
@@ -244,8 +254,13 @@ class SimulatedLoop(Refusing):
         environment, ready, receivers = self.environment, self._ready, self.receivers
         queue = environment._queue
         for _ in range(EVENTS_AT_A_TIME):
-            if ready:
-                self._run_ready()
+            left = SAME_INSTANT_LIMIT
+            while ready:
+                left -= self._run_pass()
+                if queue and queue[0][0] <= environment._now:  # a delay of nothing
+                    self._become_ready()
+                if left < 0:
+                    raise self._stuck()
             if self._stopping or not queue:
                 return False
             now, _, _, entry = queue[0]
@@ -305,22 +320,12 @@ class SimulatedLoop(Refusing):
 
     def _fire(self, timer: Timer) -> bool:
         timer._scheduled = False
-        if timer._cancelled:
+        if timer._callback is None:
             self._cancelled -= 1
             return False
         if timer._when > self._fired:
             self._fired = timer._when
         return True
-
-    def _run_ready(self) -> None:
-        ready, queue, now = self._ready, self.environment._queue, self.environment._now
-        left = SAME_INSTANT_LIMIT
-        while ready:
-            left -= self._run_pass()
-            if left < 0:
-                raise self._stuck()
-            if queue and queue[0][0] <= now:  # a delay of nothing
-                self._become_ready()
 
     def _run_pass(self) -> int:
         # What was ready at its begin: what that makes ready has to wait for the next.
@@ -330,14 +335,15 @@ class SimulatedLoop(Refusing):
             entry = ready.popleft()
             kind = type(entry)
             if kind is Handle or kind is Timer:
-                if entry._cancelled:
+                callback = entry._callback
+                if callback is None:
                     continue
                 owner = self.owner = entry.owner
                 if owner is not None and not owner.runs:
                     owner.put_off(entry)
                     continue
                 try:
-                    entry._context.run(entry._callback, *entry._args)
+                    entry._context.run(callback, *entry._args)
                 except BaseException as error:
                     self._failed(entry, owner, error)
             elif kind is tuple:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from contextvars import copy_context
+from typing import Any
 from weakref import ref
 
 from labkit.eager import kinds_of
-
-if TYPE_CHECKING:
-    from labkit.runtimes.simulated_loop import SimulatedLoop
 
 
 class Incarnation:
@@ -70,48 +67,49 @@ def at_its_end(task: SimulatedTask) -> None:
 
 
 class Handle(asyncio.Handle):
-    """A callback that will run unless cancelled, or unless its node is dead by then."""
+    """A callback that will run unless cancelled, or unless its node is dead by then; `SimulatedLoop` fills it in.
+
+    Asyncio's own constructor asks the loop for its debug mode and keeps a stack for it.
+    """
 
     __slots__ = ("owner",)
-    # What asyncio keeps for its debug mode.
     _source_traceback = _repr = None
 
-    def __init__(self, callback: Any, args: tuple, loop: SimulatedLoop, context: Context | None):
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-        self.owner = loop.owner
+    def __init__(self) -> None:
+        pass
 
     def cancel(self) -> None:
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = self._args = None
+        self._callback = self._args = None
+
+    def cancelled(self) -> bool:
+        return self._callback is None
+
+    @property
+    def _cancelled(self) -> bool:
+        return self._callback is None
 
 
 class Timer(asyncio.TimerHandle):
-    """A callback that is due at the virtual time `when`."""
+    """A callback that is due at the virtual time `when`; `SimulatedLoop` fills it in."""
 
     __slots__ = ("owner",)
     _source_traceback = _repr = None
 
-    def __init__(self, when: float, callback: Any, args: tuple, loop: SimulatedLoop, context: Context | None):
-        self._when = when
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-        self._scheduled = True
-        self.owner = loop.owner
+    def __init__(self) -> None:
+        pass
 
     def cancel(self) -> None:
-        if not self._cancelled:
-            self._cancelled = True
+        if self._callback is not None:
             self._callback = self._args = None
             if self._scheduled:
                 self._loop.timer_cancelled()
+
+    def cancelled(self) -> bool:
+        return self._callback is None
+
+    @property
+    def _cancelled(self) -> bool:
+        return self._callback is None
 
 
 class Numbered:

@@ -95,7 +95,7 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.done: dict[str, list[str]] = defaultdict(list)
         self._received: list[tuple] = []
-        watches = {"note": NOTE, "invoke": BEGIN, "respond": END, "call": SEND, "_answer": SEND, "receive": ARRIVE}
+        watches = {"note": NOTE, "invoke": BEGIN, "respond": END, "_expect": SEND, "_answer": SEND, "receive": ARRIVE}
         for method, kind in watches.items():
             monkeypatch.setattr(Host, method, self._watching(getattr(Host, method), kind))
 
