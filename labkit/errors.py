@@ -31,3 +31,21 @@ class RunTimedOut(LabkitError):
     """The clients of a run had not finished when its time limit was reached."""
 
     exit_code = 5
+
+
+def plain(error: BaseException) -> str:
+    """What an error says, on one line: its text's first line, or its type where it has none or cannot be asked."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # the text of a node's own error class may fail, too
+        lines = []
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def failure_in(node: str, error: BaseException) -> str:
+    """How a run tells of an error in a node's code: its type, the node, and what the error says."""
+    try:
+        text = str(error)
+    except Exception as broken:
+        text = f"(its text cannot be made: {type(broken).__name__})"
+    return f"{type(error).__name__} in {node}: {text}".removesuffix(": ")

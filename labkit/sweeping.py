@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadInput, NodeFailure, RunTimedOut
 from labkit.lab import find
+from labkit.machine import usable_cores
 from labkit.results import ILLEGAL, Measure
 from labkit.running import run
 
@@ -161,7 +161,7 @@ def _is_parallel(parallel: bool | None, jobs: int) -> bool:
         return parallel
     from importlib.util import find_spec
 
-    return jobs >= 16 and (os.cpu_count() or 1) > 1 and find_spec("ray") is not None
+    return jobs >= 16 and usable_cores() > 1 and find_spec("ray") is not None
 
 
 def _run_all(jobs: Sequence[Job], parallel: bool) -> Iterator[tuple[int, Outcome]]:
