@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import select
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -101,6 +102,8 @@ class _Broker:
         except Exception as error:
             self._say(SESSION, FAILED, f"Ray did not start: {plain(error)}")
             os._exit(1)
+        for each in (signal.SIGTERM, signal.SIGHUP):  # Ray's handlers would wait for its processes, maybe for ever
+            signal.signal(each, signal.SIG_DFL)
         threading.Thread(target=self._work, daemon=True).start()
         with suppress(EOFError, OSError):
             while True:  # a call of Ray's may hang; the owner can still hang up, and never waits to be read
@@ -150,6 +153,8 @@ class _Broker:
         parts = {name: infos[0].process for name, infos in cluster.head_node.all_processes.items() if name in _PARTS}
         for name, process in parts.items():
             threading.Thread(target=self._tell_end, args=(_PARTS[name], process), daemon=True).start()
+        # A head that is asked to end (SIGTERM) stops answering, and then may not end for minutes.
+        threading.Thread(target=self._tell_hang_up, args=(cluster.address,), daemon=True).start()
         pids = [process.pid for process in parts.values()]
         return Opened(cluster.address, (*pids, *_children(parts["raylet"].pid)))
 
@@ -187,7 +192,8 @@ class _Broker:
             except OSError:
                 break
             sleep(LOOK_SECONDS)
-        self._tell_gone(f"no head answers at {address} any more")
+        sleep(LOOK_SECONDS)  # where its process has ended, that says more
+        self._tell_gone(f"its head (GCS) at {address} does not answer any more")
 
     def _tell_gone(self, how: str) -> None:
         self._say(SESSION, GONE, how)

@@ -122,6 +122,8 @@ class Drive:
         await self._drain()
         duration_us = (monotonic_ns() - self._start_ns) // 1000
         await self._finish_all()
+        if self._session.gone:
+            self._incidents.end_of_ray(self._session.gone, self._now())  # its nodes may have been heard of first
         self._incidents.crowd("the driver", self._wire.turned_away, self._wire.retried)
         self._assembly.recording.incidents[:] = self._incidents.told(self._placement, self._processes.values())
         return self._assembly.finish(duration_us)

@@ -36,7 +36,7 @@ NEEDED_BYTES = 600_000_000
 """Memory that an empty Ray and five nodes take."""
 
 START_SECONDS = 60.0
-JOIN_SECONDS = 13.0
+JOIN_SECONDS = 12.0
 ANSWER_SECONDS = 10.0
 CLOSE_SECONDS = 15.0
 LEAVING_SECONDS = 2.0
@@ -108,7 +108,7 @@ class RaySession:
         self._heard: dict[int, Heard] = {}
         self._watchers: list[Callable[[], None]] = []
         self._sending, self._closing = threading.Lock(), threading.Lock()
-        self._is_closed = False
+        self._is_open = self._is_closed = False
         self._pids: dict[int, str] = {}
         if self.is_own:
             _check_memory()
@@ -215,6 +215,7 @@ class RaySession:
         self.address = value.address
         self._pids = {pid: start for pid in value.pids if (start := _start_of(pid))}
         self._heard.pop(SESSION)
+        self._is_open = True
         atexit.register(self.close)
 
     def _send(self, message: tuple[int, str, tuple]) -> None:
@@ -258,6 +259,8 @@ class RaySession:
             self._socket.shutdown(socket.SHUT_RDWR)  # a fork may hold the socket open: closing would not be heard
         guard = getattr(self, "_guard", None)
         if guard is not None:
+            if not self._is_open:
+                guard.terminate()  # there is nothing to take leave of
             try:
                 guard.wait(CLOSE_SECONDS)
             except subprocess.TimeoutExpired:

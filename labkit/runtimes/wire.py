@@ -62,7 +62,7 @@ class Wire:
         self.key = key
         self.on_message = on_message
         self.addresses: dict[str, Address] = {}
-        self.strangers: dict[_Connection, None] = {}  # the oldest first
+        self._crowd: dict[_Connection, None] = {}  # who has proved nothing yet, the oldest first
         self.refused = 0
         self.turned_away = 0
         self.retried = 0
@@ -74,6 +74,11 @@ class Wire:
         self._waiting: dict[str, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+
+    @property
+    def strangers(self) -> int:
+        """How many are connected who have proved nothing yet."""
+        return len(self._crowd)
 
     async def listen(self, host: str = "127.0.0.1") -> Address:
         """Accept connections on a free port of `host`; returns the address."""
@@ -144,12 +149,16 @@ class Wire:
 
     def arrived(self, connection: _Connection) -> None:
         """Somebody has connected who has proved nothing yet."""
-        self.strangers[connection] = None
-        if len(self.strangers) > self._strangers_limit:
+        self._crowd[connection] = None
+        if len(self._crowd) > self._strangers_limit:
             self.turned_away += 1
-            oldest = next(iter(self.strangers))
-            del self.strangers[oldest]
+            oldest = next(iter(self._crowd))
+            del self._crowd[oldest]
             oldest.abort()
+
+    def recognised(self, connection: _Connection) -> None:
+        """A connection is no stranger's any more, or no connection."""
+        self._crowd.pop(connection, None)
 
     def joined(self, connection: _Connection) -> None:
         """A connection has proved who it is with."""
@@ -196,7 +205,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.over.set()
         self._give(None)
-        self._wire.strangers.pop(self, None)
+        self._wire.recognised(self)
         if not self._trusted:
             self._wire.refused += 1
         if not self.authenticated.done():
@@ -241,7 +250,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         self._transport.write(self._proof(b"accept", self._nonce, nonce, name))
-        self._wire.strangers.pop(self, None)
+        self._wire.recognised(self)
         self._trust(name.rstrip(b"\0").decode(), rest)
 
     def _read_challenge(self) -> None:
