@@ -277,8 +277,8 @@ class Drive:
         self._died(self._processes[wire_name])
 
     def _on_end(self, process: Process, error: str) -> None:
-        process.has_ended = self._session.gone == ""  # otherwise nobody knows
         if error:
+            process.has_ended = not self._session.gone  # otherwise nobody knows
             if process.state == "starting":
                 self._fail(MissingComponent(f"{process.name} could not be started: {error}"))
             if process.has_ended:
@@ -370,9 +370,9 @@ class Drive:
         for process in self._processes.values():
             if process.state != "dead":
                 process.state = "finished"
-            if not process.has_ended:  # its pid may be another process's by now
-                with suppress(Exception):
-                    self._placement.kill(process.number, process.hello)
+            hello = {} if process.has_ended else process.hello  # its pid may be another process's by now
+            with suppress(Exception):
+                self._placement.kill(process.number, hello)
 
     async def _close(self) -> None:
         await self._wire.close()
