@@ -59,13 +59,6 @@ class RayNode(NamedTuple):
     address: str
 
 
-class Opened(NamedTuple):
-    """What the owner learns of a session that is ready; `pids` are Ray's own processes on this machine."""
-
-    address: str
-    pids: tuple[int, ...]
-
-
 class NotReachable(Exception):
     """Ray cannot be started or joined; the message says why."""
 
@@ -129,11 +122,11 @@ class _Broker:
     def _open(self) -> None:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         check_loopback()
-        opened = self._join(self._plan.address) if self._plan.address else self._start_own()
+        address = self._join(self._plan.address) if self._plan.address else self._start_own()
         self._actor = self._ray.remote(num_cpus=0, max_restarts=0)(NodeActor)
-        self._say(SESSION, READY, opened)
+        self._say(SESSION, READY, address)
 
-    def _start_own(self) -> Opened:
+    def _start_own(self) -> str:
         import ray
 
         # ray.init would add a monitor and a log monitor, some 100 MB and a second that nothing here needs.
@@ -155,10 +148,9 @@ class _Broker:
             threading.Thread(target=self._tell_end, args=(_PARTS[name], process), daemon=True).start()
         # A head that is asked to end (SIGTERM) stops answering, and then may not end for minutes.
         threading.Thread(target=self._tell_hang_up, args=(cluster.address,), daemon=True).start()
-        pids = [process.pid for process in parts.values()]
-        return Opened(cluster.address, (*pids, *_children(parts["raylet"].pid)))
+        return cluster.address
 
-    def _join(self, address: str) -> Opened:
+    def _join(self, address: str) -> str:
         if address != "auto":
             check_answers_as_ray(address)
         import ray
@@ -172,7 +164,7 @@ class _Broker:
         with suppress(Exception):  # a client of Ray's is not told
             head = ray.get_runtime_context().gcs_address
         threading.Thread(target=self._tell_hang_up, args=(head,), daemon=True).start()
-        return Opened(address, ())
+        return address
 
     def _tell_end(self, part: str, process: Any) -> None:
         process.wait()
@@ -310,9 +302,3 @@ def _read(line: socket.socket, size: int, end: float) -> bytes:
             break
         heard += more
     return heard
-
-
-def _children(pid: int) -> tuple[int, ...]:
-    with suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as children:
-        return tuple(map(int, children.read().split()))
-    return ()

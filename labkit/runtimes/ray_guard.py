@@ -21,6 +21,7 @@ import sys
 import time
 from collections import defaultdict
 from types import FrameType
+from typing import NamedTuple
 
 LOCK = "lock"
 """A file in the session's folder, locked for as long as the guard or the broker lives."""
@@ -135,46 +136,58 @@ def _kill_descendants() -> None:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # gone meanwhile
-        _reap()
-        if not living:
+        # A process may escape one look, where its parent dies in the middle of it. Then it has become a child of ours.
+        if not _has_children() and not living:
             return
         time.sleep(0.01)
 
 
-def _reap() -> None:
+def _has_children() -> bool:
+    # Those that have ended are taken leave of first.
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     except ChildProcessError:
-        pass  # there are none
+        return False
+    return True
 
 
 def descendants(ancestor: int) -> list[int]:
     """Every process that `ancestor` has started, or that those have, but for those that have ended."""
     children = defaultdict(list)
-    for pid, parent in _living():
-        children[parent].append(pid)
+    for process in _living():
+        children[process.parent].append(process.pid)
     known = [ancestor]
     for pid in known:
         known += children[pid]
     return known[1:]
 
 
-def _living() -> list[tuple[int, int]]:
-    # Pid and parent of each process.
+def members(session: int) -> list[int]:
+    """Every process of a session that somebody's `start_new_session` began, but for those that have ended."""
+    return [process.pid for process in _living() if process.session == session]
+
+
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+
+
+def _living() -> list[_Process]:
     if not os.path.isdir("/proc/self"):
-        with subprocess.Popen(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, text=True) as listing:
-            pairs = [tuple(map(int, line.split())) for line in listing.communicate()[0].splitlines()]
-        return [(pid, parent) for pid, parent in pairs if pid != listing.pid]
+        with subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,pgid="], stdout=subprocess.PIPE, text=True) as listing:
+            rows = [_Process(*map(int, line.split())) for line in listing.communicate()[0].splitlines()]
+        return [process for process in rows if process.pid != listing.pid]
     living = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat") as stat:
-                state, parent = stat.read().rpartition(")")[2].split()[:2]
+                state, parent, _, session = stat.read().rpartition(")")[2].split()[:4]
         except OSError:
             continue  # gone meanwhile
         if state not in "ZX":
-            living.append((int(name), int(parent)))
+            living.append(_Process(int(name), int(parent), int(session)))
     return living
 
 

@@ -109,7 +109,6 @@ class RaySession:
         self._watchers: list[Callable[[], None]] = []
         self._sending, self._closing = threading.Lock(), threading.Lock()
         self._is_open = self._is_closed = False
-        self._pids: dict[int, str] = {}
         if self.is_own:
             _check_memory()
         self.folder = _private_folder()
@@ -212,8 +211,7 @@ class RaySession:
             raise MissingComponent(f"Ray {what} within {limit:g} seconds") from None
         if said != READY:
             raise MissingComponent(value)
-        self.address = value.address
-        self._pids = {pid: start for pid in value.pids if (start := _start_of(pid))}
+        self.address = value
         self._heard.pop(SESSION)
         self._is_open = True
         atexit.register(self.close)
@@ -266,10 +264,8 @@ class RaySession:
             except subprocess.TimeoutExpired:
                 guard.kill()
                 guard.wait()
-        for pid, start in self._pids.items():  # where the guard itself was killed
-            if _start_of(pid) == start:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            if guard.returncode:  # it was killed itself; what it has started is of its session
+                _kill(ray_guard.members(guard.pid))
         shutil.rmtree(self.folder, ignore_errors=True)
         self._socket.close()
 
@@ -336,8 +332,7 @@ def _clear_stale(parent: Path) -> None:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_of(pid: int) -> str:
-    # When a process started, which tells it from a later one with the same pid; empty if there is none.
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return ""
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
