@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
@@ -146,6 +147,7 @@ class _Broker:
         parts = {name: infos[0].process for name, infos in cluster.head_node.all_processes.items() if name in _PARTS}
         for name, process in parts.items():
             threading.Thread(target=self._tell_end, args=(_PARTS[name], process), daemon=True).start()
+        self._watch_agents(parts["raylet"].pid)
         # A head that is asked to end (SIGTERM) stops answering, and then may not end for minutes.
         threading.Thread(target=self._tell_hang_up, args=(cluster.address,), daemon=True).start()
         return cluster.address
@@ -169,6 +171,25 @@ class _Broker:
     def _tell_end(self, part: str, process: Any) -> None:
         process.wait()
         self._tell_gone(f"its {part} was killed")
+
+    def _watch_agents(self, raylet: int) -> None:
+        # Without its agents a raylet starts no process, and may not say so.
+        with suppress(FileNotFoundError):  # not Linux
+            agents = _children(raylet)
+            if len(agents) < _argument_count(raylet, "_agent_command="):
+                raise NotReachable("Ray did not start: one of its raylet's agents was killed")
+            for agent in agents:
+                with suppress(
+                    AttributeError, OSError
+                ):  # a Linux before 5.3, or a sandbox: the raylet itself is watched
+                    handle = os.pidfd_open(agent)
+                    threading.Thread(target=self._tell_agents_end, args=(handle,), daemon=True).start()
+
+    def _tell_agents_end(self, handle: int) -> None:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll()
+        self._tell_gone("one of its raylet's agents was killed")
 
     def _tell_hang_up(self, address: str) -> None:
         # A connection that says nothing: it ends when the head does, and now and then because it says nothing.
@@ -302,3 +323,12 @@ def _read(line: socket.socket, size: int, end: float) -> bytes:
             break
         heard += more
     return heard
+
+
+def _children(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if Path(f"/proc/{child}/cmdline").read_bytes()]  # a dead one has none
+
+
+def _argument_count(pid: int, sign: str) -> int:
+    return Path(f"/proc/{pid}/cmdline").read_text().count(sign)

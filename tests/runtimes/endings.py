@@ -122,8 +122,9 @@ class Shell:
         command = [sys.executable, "-m", "labkit", "run", "quorums", "--runtime", "ray", "--set", f"pairs={PAIRS}"]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (`close` does)
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=self._errors, cwd=ROOT, env=ENVIRONMENT, start_new_session=True
-        )
+            command, stdout=subprocess.DEVNULL, stderr=self._errors, cwd=ROOT, env=ENVIRONMENT, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, if we are in the background
+        )  # fmt: skip
         self.pid = self._process.pid
 
     def is_over(self) -> bool:
