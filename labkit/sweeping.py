@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadInput, NodeFailure, RunTimedOut
-from labkit.lab import find
+from labkit.lab import Experiment, find
 from labkit.machine import usable_cores
 from labkit.results import ILLEGAL, Measure
 from labkit.running import run
@@ -24,7 +24,7 @@ _STUDENT = (
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
 
-Job = tuple[str, dict[str, Any], int]
+Job = tuple[str | Experiment, dict[str, Any], int]
 Outcome = tuple[dict[str, Measure], str]
 
 
@@ -101,7 +101,9 @@ def sweep(
     grid = [dict(zip(over, values, strict=True)) for values in product(*over.values())]
     for setting in grid:
         chosen.cluster(0, chosen.settings({**fixed, **setting}))
-    jobs: list[Job] = [(experiment, {**fixed, **setting}, seed) for setting in grid for seed in seeds]
+    # Another process finds an experiment by its name, but for one that a notebook's cell defines.
+    subject = chosen if chosen.build.__module__ == "__main__" else experiment
+    jobs: list[Job] = [(subject, {**fixed, **setting}, seed) for setting in grid for seed in seeds]
     outcomes: list[Outcome | None] = [None] * len(jobs)
     with Progress(progress, len(jobs)) as advance:
         for place, outcome in _run_all(jobs, _is_parallel(parallel, len(jobs))):

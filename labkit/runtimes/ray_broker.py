@@ -13,7 +13,7 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -74,6 +74,7 @@ class _Broker:
         self._connection = connection
         self._plan = plan
         self._sending = threading.Lock()
+        self._is_open = threading.Event()
         self._asked: queue.SimpleQueue[tuple[int, str, tuple]] = queue.SimpleQueue()
         self._actors: dict[int, Any] = {}
         self._tasks: dict[int, list[Any]] = {}
@@ -88,6 +89,7 @@ class _Broker:
         }
 
     def serve(self) -> None:
+        threading.Thread(target=self._watch_start, daemon=True).start()
         try:
             self._open()
         except NotReachable as error:
@@ -125,7 +127,19 @@ class _Broker:
         check_loopback()
         address = self._join(self._plan.address) if self._plan.address else self._start_own()
         self._actor = self._ray.remote(num_cpus=0, max_restarts=0)(NodeActor)
+        self._is_open.set()
         self._say(SESSION, READY, address)
+
+    def _watch_start(self) -> None:
+        # Ray waits half a minute for a part that was killed while it started.
+        seen: set[int] = set()
+        with suppress(FileNotFoundError):  # not Linux
+            while not self._is_open.wait(LOOK_SECONDS):
+                living = set(_parts(os.getpid()))
+                if seen - living:
+                    self._say(SESSION, FAILED, "Ray did not start: one of its processes was killed")
+                    os._exit(1)
+                seen |= living
 
     def _start_own(self) -> str:
         import ray
@@ -327,8 +341,24 @@ def _read(line: socket.socket, size: int, end: float) -> bytes:
 
 def _children(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if Path(f"/proc/{child}/cmdline").read_bytes()]  # a dead one has none
+    return [child for child in map(int, children) if _command(child)]
+
+
+def _parts(broker: int) -> Iterator[int]:
+    # Ray's own processes: those that it starts first, and their agents.
+    for child in _children(broker):
+        if any(sign in _command(child) for sign in ("gcs/gcs_server", "raylet/raylet")):
+            yield child
+            with suppress(FileNotFoundError):  # it has ended meanwhile
+                yield from (each for each in _children(child) if "gent" in _command(each))
+
+
+def _command(pid: int) -> str:
+    # Empty for a process that has ended.
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
 
 
 def _argument_count(pid: int, sign: str) -> int:
-    return Path(f"/proc/{pid}/cmdline").read_text().count(sign)
+    return _command(pid).count(sign)

@@ -226,7 +226,7 @@ class _Connection(asyncio.Protocol):
     def write(self, frame: bytes) -> None:
         """Send a frame, unless the peer has long stopped reading and may miss it."""
         if self._transport is not None and (
-            self.peer == self._wire.needed or self._transport.get_write_buffer_size() < BACKLOG_LIMIT
+            self._transport.get_write_buffer_size() < BACKLOG_LIMIT or self.peer == self._wire.needed
         ):
             self._transport.write(frame)
 
@@ -292,8 +292,7 @@ class _Connection(asyncio.Protocol):
             if len(buffer) < end:
                 break
             try:
-                with memoryview(buffer)[start + _LENGTH.size : end] as body:
-                    value = pickle.loads(body)
+                value = pickle.loads(memoryview(buffer)[start + _LENGTH.size : end])
             except Exception as error:  # of the value's own class; the frame was whole, and the next one is, too
                 if self._wire.on_unreadable is None:
                     raise

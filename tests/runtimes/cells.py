@@ -7,13 +7,16 @@ import contextvars
 import json
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from labkit import After, BadInput, FaultPlan, Node
-from labkit.lab import Lab
+from labkit import After, BadInput, Dial, FaultPlan, Node
+from labkit.lab import Lab, experiment
+from labkit.results import Measure, Result
 from labkit.runtimes import ray_actors, simulated
+from labkit.sweeping import sweep
 
 REQUEST = contextvars.ContextVar("REQUEST", default="-")
 LOCK = threading.Lock()
@@ -82,6 +85,14 @@ class Logging(Node):
     log = LOG
 
 
+@dataclass(eq=False)
+class Noting(Node):
+    money: Money
+
+    async def run(self) -> None:
+        self.note("money", money=self.money)
+
+
 class Given(Node):
     def __init__(self, lock: Any):
         self.lock = lock
@@ -94,6 +105,17 @@ def banks() -> Lab:
     lab.client("customer", Customer)
     lab.faults = FaultPlan().crash("bank", at=After(note="put")).restart("bank", at=After(note="put", delay=0.1))
     return lab
+
+
+@experiment(title="Notes", guide="")
+def notes(lab: Lab, *, amount: int = Dial(1, 1, 9, help="how much")) -> None:
+    """Notes an amount of money."""
+    lab.client("noting", Noting, money=Money(amount))
+
+
+@notes.measure
+def amounts(result: Result) -> Iterator[Measure]:
+    yield Measure("amount", doubled(result.notes[0].details["money"]).amount)
 
 
 def refusal(node_class: type[Node], **parameters: Any) -> str:
@@ -120,6 +142,8 @@ def main() -> None:
             note.details["money"] == Money(1),
         ]
         print(json.dumps([repr(put), repr(get), own, recording.incidents]))
+    swept = sweep("notes", {"amount": [1, 4]}, seeds=2, parallel=True, progress=False)
+    print(json.dumps([point.estimates["amount"].mean for point in swept.points]))
 
 
 if __name__ == "__main__":

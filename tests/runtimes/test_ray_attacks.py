@@ -27,7 +27,7 @@ INT, TERM, HUP, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGK
         (Ending("kernel", "raylet", KILL, "run", 1.0), "ok", rf"\d+ operations; {RAY_DIED}"),
         (Ending("kernel", "driver", INT, "boot", 2.0), "error", "KeyboardInterrupt: "),
     ],
-    ids=str,
+    ids=lambda value: f"{value.host}, {value.victim}, {value.signal.name}" if isinstance(value, Ending) else "",
 )
 def test_whatever_dies_the_run_ends_with_a_sentence_and_is_gone(ending: Ending, code: str, sentence: str) -> None:
     attack(ending, random.Random(1))

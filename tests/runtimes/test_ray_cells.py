@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
 @pytest.fixture(scope="module")
 def told() -> list[list]:
-    """What `cells.py` prints: refusals, the simulated run, the real run."""
+    """What `cells.py` prints: refusals, the simulated run, the real run, a sweep."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.runtimes.cells"], capture_output=True, text=True, timeout=120, cwd=ROOT
     )
@@ -26,12 +26,16 @@ def told() -> list[list]:
 
 def test_classes_of_main_are_the_same_classes_in_every_process(told: list[list]) -> None:
     """As values of messages, replies, operations and notes, on disk over a crash, node to node and back."""
-    _, simulated, real = told
+    _, simulated, real, _ = told
     assert real == simulated
     put, got, own, incidents = real
     assert put == "(Money(amount=10, currency=<Currency.YEN: 2>), True, True, True)"
     assert got == "Money(amount=5, currency=<Currency.YEN: 2>)"
     assert own == [True] * 4 and incidents == []
+
+
+def test_an_experiment_of_a_cell_can_be_swept_on_all_cores(told: list[list]) -> None:
+    assert told[3] == [2, 8]
 
 
 @pytest.mark.parametrize(
