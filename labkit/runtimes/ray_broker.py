@@ -203,6 +203,7 @@ class _Broker:
         poll = select.poll()
         poll.register(handle, select.POLLIN)
         poll.poll()
+        sleep(LOOK_SECONDS)  # where the raylet itself has ended, that says more
         self._tell_gone("one of its raylet's agents was killed")
 
     def _tell_hang_up(self, address: str) -> None:

@@ -122,11 +122,16 @@ class Drive:
         await self._drain()
         duration_us = (monotonic_ns() - self._start_ns) // 1000
         await self._finish_all()
-        if self._session.gone:
-            self._incidents.end_of_ray(self._session.gone, self._now())  # its nodes may have been heard of first
         self._incidents.crowd("the driver", self._wire.turned_away, self._wire.retried)
-        self._assembly.recording.incidents[:] = self._incidents.told(self._placement, self._processes.values())
+        self._assembly.recording.incidents[:] = self._told()
         return self._assembly.finish(duration_us)
+
+    def _told(self) -> list[str]:
+        told = self._incidents.told(self._placement, self._processes.values())
+        if told and self._session.gone:  # the deaths of its nodes may have been heard of first
+            self._incidents.end_of_ray(self._session.gone, self._now())
+            told = self._incidents.told(self._placement, self._processes.values())
+        return told
 
     def _launch(self, name: str, incarnation: int) -> Process:
         before = self._current.get(name)

@@ -123,7 +123,7 @@ class Shell:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (`close` does)
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=self._errors, cwd=ROOT, env=ENVIRONMENT, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, if we are in the background
+            preexec_fn=ignore_nothing,
         )  # fmt: skip
         self.pid = self._process.pid
 
@@ -216,6 +216,13 @@ _CODES_OF_DRIVER = {
 }
 """By INT, TERM and HUP also while it still imports: then it is Python that ends, by the signal itself."""
 
+
+def ignore_nothing() -> None:
+    """Take signals as a program in a terminal does: what we ignore, being in the background, is inherited."""
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+
+
 HOSTS = {"shell": Shell, "kernel": Kernel}
 
 
@@ -288,6 +295,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="skip so many")
     chosen = parser.parse_args()
+    ignore_nothing()
     verdicts: Counter[bool] = Counter()
     for number, ending in enumerate(random_endings(chosen.count, random.Random(chosen.seed))):
         if number >= chosen.first:
