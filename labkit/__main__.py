@@ -2,7 +2,10 @@
 
 import sys
 
-from labkit.command_line import main
-
 if __name__ == "__main__":
+    try:
+        from labkit.command_line import main
+    except KeyboardInterrupt:  # imports take a moment
+        print("labkit: interrupted", file=sys.stderr)
+        sys.exit(130)
     sys.exit(main())

@@ -3,7 +3,7 @@
 Exit codes: 0 done; 1 an error of another program's; 2 bad input; 3 something is missing on this machine; 4 node code
 failed; 5 a run timed out; 6 something happened outside the fault plan; 7 a safeguard was taken out and no checker
 noticed, or one was in place and did not hold; 8 no space was left for the output; 9 the clocks
-of a log contradict each other; 130 interrupted.
+of a log contradict each other; 128 and the signal's number if one has ended it: 130 by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from labkit.dials import AnyDial, parse, suggestion
+from labkit.ending import like_ctrl_c
 from labkit.errors import BadInput, LabkitError
 from labkit.lab import Experiment, catalogue, find
 from labkit.results import Result
@@ -27,11 +29,28 @@ INCIDENT_EXIT = 6
 NOT_CAUGHT_EXIT = 7
 NO_SPACE_EXIT = 8
 INCONSISTENT_EXIT = 9
-INTERRUPTED_EXIT = 130
+SIGNALLED_EXIT = 128
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every foreseen error is one sentence on standard error."""
+    with like_ctrl_c() as signalled_by:
+        try:
+            return _command(arguments)
+        except KeyboardInterrupt:
+            which = signalled_by()
+            _say("interrupted" if which is signal.SIGINT else f"ended by {which.name}")
+            return SIGNALLED_EXIT + which
+
+
+def _say(sentence: str) -> None:
+    try:
+        print(f"labkit: {sentence}", file=sys.stderr, flush=True)
+    except OSError:
+        pass  # the terminal is gone, which is why SIGHUP came
+
+
+def _command(arguments: Sequence[str] | None) -> int:
     try:
         chosen = _parser().parse_args(arguments)
         code = chosen.command(chosen)
@@ -40,9 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabkitError as error:
         print(f"labkit: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("labkit: interrupted", file=sys.stderr)
-        return INTERRUPTED_EXIT
     except BrokenPipeError:
         # The reader of our output (head, say) has had enough.
         _leave_nothing_to_flush()

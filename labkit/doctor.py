@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from labkit.runtimes.ray_session import NEEDED_BYTES, available_bytes
+from labkit.machine import available_bytes, usable_cores
+from labkit.runtimes.ray_session import NEEDED_BYTES
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """What Chromium is called, first what does the least beside drawing pages: without a screen nobody sees a window."""
@@ -44,8 +45,7 @@ def _findings() -> Iterator[Finding]:
         ("pytest", "the tests"),
     ):
         yield _package(package, use)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding("cores", True, str(cores))
+    yield Finding("cores", True, str(usable_cores()))
     available = available_bytes()
     enough = available is None or available >= NEEDED_BYTES
     found = "unknown" if available is None else f"{available / 1e6:.0f} MB free"

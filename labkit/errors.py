@@ -39,9 +39,19 @@ class RunTimedOut(LabkitError):
     exit_code = 5
 
 
-def told(error: BaseException) -> str:
-    """What an error says, also one that cannot even say it."""
+def plain(error: BaseException) -> str:
+    """What an error says, on one line: its text's first line, or its type where it has none or cannot be asked."""
     try:
-        return str(error)
-    except Exception as worse:
-        return f"(its message cannot be had: {type(worse).__name__})"
+        lines = str(error).strip().splitlines()
+    except Exception:  # the text of a node's own error class may fail, too
+        lines = []
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def failure_in(node: str, error: BaseException, at_us: int) -> str:
+    """How a run tells of an error in a node's code: its type, the node, when it was, and what the error says."""
+    try:
+        text = str(error)
+    except Exception as broken:
+        text = f"(its text cannot be made: {type(broken).__name__})"
+    return f"{type(error).__name__} in {node} at {at_us / 1e6:.6f} s: {text}".removesuffix(": ")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadInput, NodeFailure, RunTimedOut
-from labkit.lab import find
+from labkit.lab import Experiment, find
+from labkit.machine import usable_cores
 from labkit.results import ILLEGAL, Measure, Result
 from labkit.running import run
 from labkit.statistics import deviations_from
@@ -25,7 +25,7 @@ _STUDENT = (
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
 
-Job = tuple[str, dict[str, Any], int]
+Job = tuple[str | Experiment, dict[str, Any], int]
 Outcome = tuple[dict[str, Measure], str]
 
 
@@ -102,7 +102,9 @@ def sweep(
     grid = [dict(zip(over, values, strict=True)) for values in product(*over.values())]
     for setting in grid:
         chosen.cluster(0, chosen.settings({**fixed, **setting}))
-    jobs: list[Job] = [(experiment, {**fixed, **setting}, seed) for setting in grid for seed in seeds]
+    # Another process finds an experiment by its name, but for one that a notebook's cell defines.
+    subject = chosen if chosen.build.__module__ == "__main__" else experiment
+    jobs: list[Job] = [(subject, {**fixed, **setting}, seed) for setting in grid for seed in seeds]
     outcomes: list[Outcome | None] = [None] * len(jobs)
     with Progress(progress, len(jobs)) as advance:
         for place, outcome in _run_all(jobs, is_parallel(parallel, len(jobs))):
@@ -186,7 +188,7 @@ def is_parallel(parallel: bool | None, jobs: int) -> bool:
         return parallel
     from importlib.util import find_spec
 
-    return jobs >= 16 and (os.cpu_count() or 1) > 1 and find_spec("ray") is not None
+    return jobs >= 16 and usable_cores() > 1 and find_spec("ray") is not None
 
 
 def _run_all(jobs: Sequence[Job], parallel: bool) -> Iterator[tuple[int, Outcome]]:

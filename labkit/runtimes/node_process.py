@@ -8,23 +8,29 @@ import os
 import signal
 import sys
 import traceback
+from asyncio.tasks import _unregister_task
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from labkit.cluster import Cluster
 from labkit.copying import snapshot
 from labkit.disk import FileDisk
 from labkit.eager import EagerStarter
+from labkit.errors import failure_in
 from labkit.faults import OF_ONE_NODE, After, Fault
 from labkit.history import Message, Note, Operation
 from labkit.host import Host, WireMessage
-from labkit.runtimes.precise_loop import run_precisely
+from labkit.runtimes.packing import unpack
+from labkit.runtimes.precise_loop import new_precise_loop
 from labkit.runtimes.wire import Address, Wire, frame
+
+if TYPE_CHECKING:
+    from labkit.cluster import Cluster
 
 DRIVER = "(driver)"
 """The driver's name on the wire; no node can have it."""
@@ -32,12 +38,14 @@ DRIVER = "(driver)"
 MESSAGES_EVERY = 0.02
 """Seconds between two shipments of traced messages; operations are shipped at once."""
 
+ROWS_A_FRAME = 10_000
+
 
 @dataclass(frozen=True)
 class Life:
-    """One incarnation of one node, as the driver orders it."""
+    """One incarnation of one node, as the driver orders it; `package` is the packed cluster."""
 
-    cluster: Cluster
+    package: bytes
     name: str
     incarnation: int
     seed: int
@@ -56,23 +64,41 @@ class Life:
 def live(life: Life, place: str = "") -> None:
     """Be a node until the driver says otherwise, or is gone; `place` is the Ray node this is on."""
     _die_with_parent()
-    run_precisely(_NodeProcess(life, place).live())
+    _die_of_signals()
+    loop = new_precise_loop()
+    asyncio.set_event_loop(loop)
+    process = _NodeProcess(life, place, loop)
+    living = loop.create_task(process.live())
+    _unregister_task(living)  # `asyncio.all_tasks` is for the node's own
+    while not living.done():
+        try:
+            loop.run_until_complete(living)
+        except (SystemExit, KeyboardInterrupt) as error:
+            process.failed(error)  # node code raised it, and the loop let it through; the driver must hear of it
+    loop.close()
+    living.result()
 
 
 class _NodeProcess:
     """The carrier and the recorder of one host, in a process of its own."""
 
-    def __init__(self, life: Life, place: str):
+    def __init__(self, life: Life, place: str, loop: asyncio.AbstractEventLoop):
         self.tracing = life.trace
         self._life = life
+        self._cluster: Cluster = unpack(life.package)
         self._place = place
-        self._wire = Wire(life.wire_name, life.key, self._on_message, self._on_lost)
+        self._loop = loop
+        self._wire = Wire(
+            life.wire_name, life.key, self._on_message, self._on_lost, self._on_unreadable, len(self._cluster.nodes)
+        )
+        self._wire.needed = DRIVER
         self._over = asyncio.Event()
         self._start_ns = 0
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._made: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._rows: list[tuple] = []
-        self._urgent: list[tuple] = []
-        self._room = life.cluster.trace_limit
+        self._urgent: list[bytes] = []
+        self._room = self._cluster.trace_limit
         self._dropped = 0
         self._order = 0
         self._host: Host | None = None
@@ -80,7 +106,8 @@ class _NodeProcess:
 
     async def live(self) -> None:
         """Listen, report to the driver, and serve until the end."""
-        self._loop = asyncio.get_running_loop()
+        self._loop.default_exception_handler = self._on_loose_error
+        self._loop.set_task_factory(self._make_task)
         self._starter = EagerStarter(self._loop, copy_context(), self._keep)
         address = await self._wire.listen(self._life.bind)
         self._wire.addresses[DRIVER] = self._life.driver
@@ -106,6 +133,11 @@ class _NodeProcess:
         self._keep(task)
         return task
 
+    def _make_task(self, loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, **more)
+        self._made.add(task)
+        return task
+
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)  # asyncio holds tasks weakly: a dropped one silently never answers
         task.add_done_callback(self._tasks.discard)
@@ -124,8 +156,9 @@ class _NodeProcess:
             self._wire.send_frame(message[2], ready)
 
     def failed(self, error: BaseException) -> None:
+        at_us = self.now_us() if self._start_ns else 0
         trace = "".join(traceback.format_exception(error)[-3:])
-        self._tell("failed", f"{type(error).__name__} in {self._life.name}: {error}", trace)
+        self._tell("failed", failure_in(self._life.name, error, at_us), trace)
 
     # Where the host puts what it sees (labkit.host.Recorder).
 
@@ -133,17 +166,19 @@ class _NodeProcess:
         self._order += 1
         return self._order
 
+    # What cannot be sent raises here, in the line of the node's code that wished to record it, as in a simulation.
+
     def invoked(self, operation: Operation) -> None:
         operation.invoked_order = self._next_order()
-        self._soon(("invoked", operation))
+        self._soon("invoked", operation, what=f"the operation {operation.function!r}")
 
     def responded(self, operation: Operation) -> None:
         operation.returned_order = self._next_order()
-        self._soon(("responded", operation))
+        self._soon("responded", operation, what=f"the operation {operation.function!r}")
 
     def noted(self, note: Note) -> None:
         note.order = self._next_order()
-        self._soon(("noted", note))
+        self._soon("noted", note, what=f"the note {note.label!r}")
 
     def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> None:
         if self._room <= 0:
@@ -158,13 +193,26 @@ class _NodeProcess:
     # The driver's orders.
 
     def _on_message(self, source: str, value: Any) -> None:
-        if source == DRIVER:
-            getattr(self, f"_order_{value[0]}")(*value[1:])
-        else:
-            self._receive(value)
+        try:
+            if source == DRIVER:
+                getattr(self, f"_order_{value[0]}")(*value[1:])
+            else:
+                self._receive(value)
+        except Exception as error:  # a node's constructor, say: the connection is not to blame
+            self.failed(error)
+
+    def _on_unreadable(self, source: str, error: Exception) -> None:
+        # The sender could pickle the value, and nobody can make it again: an error of the sender's code.
+        self._tell("failed", failure_in(source, error, self.now_us()), "")
+
+    def _on_loose_error(self, context: dict[str, Any]) -> None:
+        # A timer's callback has raised, or a task that nobody awaits; trouble with a socket is none of the node's.
+        error = context.get("exception")
+        if error is not None and not self._over.is_set() and not context.keys() & {"socket", "transport"}:
+            self.failed(error)
 
     def _on_lost(self, name: str) -> None:
-        if name == DRIVER:
+        if name == DRIVER and not self._over.is_set():
             os._exit(1)  # nobody is left to report to; nothing may stay behind
 
     def _order_probe(self, sent_ns: int) -> None:
@@ -175,16 +223,16 @@ class _NodeProcess:
         self._wire.addresses.update(addresses)
         self._wire.name = self._life.name  # to its peers it is the node, whichever life this is
         life = self._life
-        spec = next(spec for spec in life.cluster.nodes if spec.name == life.name)
-        classes = {spec.name: spec.node_class for spec in life.cluster.nodes}
+        spec = next(spec for spec in self._cluster.nodes if spec.name == life.name)
+        classes = {spec.name: spec.node_class for spec in self._cluster.nodes}
         # Not before now: a spare waits while the life before it still writes.
         self._disk = self._open_disk()
         chances = f"{life.seed}/ray"  # its own, or it would agree with the simulation also where the model is wrong
-        self._host = Host(spec, classes, life.cluster.network, self, self, self._disk, chances, life.incarnation)
+        self._host = Host(spec, classes, self._cluster.network, self, self, self._disk, chances, life.incarnation)
         for fault in standing:
             self._apply(fault)
         now = self.now_us()
-        for fault in life.cluster.faults:
+        for fault in self._cluster.faults:
             if not isinstance(fault.at, After) and fault.at * 1e6 >= now:
                 self.call_at_us(round(fault.at * 1e6), lambda fault=fault: self._apply(fault))
         self.create_task(self._be(spec.is_client))
@@ -203,9 +251,13 @@ class _NodeProcess:
         self._wire.addresses[name] = address
 
     def _order_finish(self) -> None:
+        for task in list(self._made):
+            # Asyncio would tell of it when the task is destroyed, which is too late here.
+            if task.done() and task._log_traceback:
+                self.failed(task.exception())
         self._ship()
         sent = self._host.messages_sent if self._host else 0
-        self._tell("finished", sent, self._dropped)
+        self._tell("finished", sent, self._dropped, self._wire.turned_away, self._wire.retried)
         self._over.set()
 
     async def _be(self, is_client: bool) -> None:
@@ -216,12 +268,13 @@ class _NodeProcess:
         try:
             await host.boot()
             await host.node.run()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
+        except BaseException as error:
+            if self._over.is_set():
+                raise
             self.failed(error)
-        if is_client:
-            self._soon(("done",))
+        else:
+            if is_client:
+                self._soon("done")
 
     def _apply(self, fault: Fault) -> None:
         of_other = fault.kind in OF_ONE_NODE and fault.nodes != (self._life.name,)
@@ -238,17 +291,22 @@ class _NodeProcess:
     def _tell(self, *report: Any) -> None:
         self._wire.send(DRIVER, report)
 
-    def _soon(self, event: tuple) -> None:
+    def _soon(self, *event: Any, what: str = "a report") -> None:
         # Shipped at the end of this round of the loop, so before the process can wait for anything: an operation
-        # that was under way when the process was killed is known to the driver.
+        # that was under way when the process was killed is known to the driver. A frame of it is made now, so that
+        # what the node changes later is not recorded.
+        ready = frame(event, what)
         if not self._urgent:
             self._loop.call_soon(self._ship)
-        self._urgent.append(event)
+        self._urgent.append(ready)
 
     def _ship(self) -> None:
-        if self._urgent or self._rows:
-            self._tell("events", self._urgent, self._rows)
-            self._urgent, self._rows = [], []
+        urgent, self._urgent = self._urgent, []
+        if urgent:
+            self._wire.send_frame(DRIVER, b"".join(urgent))
+        rows, self._rows = self._rows, []
+        for begin in range(0, len(rows), ROWS_A_FRAME):
+            self._tell("rows", rows[begin : begin + ROWS_A_FRAME])
 
     def _ship_regularly(self) -> None:
         self._ship()
@@ -260,6 +318,12 @@ def machine_name() -> str:
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return os.uname().nodename
+
+
+def _die_of_signals() -> None:
+    """Die of a signal as any program does: Ray would make an error of it, which then looks like node code's own."""
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
 
 
 def _die_with_parent() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
-from concurrent.futures import Future
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import cycle
 from time import monotonic, sleep
 from typing import Any
 
-from labkit.runtimes.node_process import Life, live, machine_name
+from labkit.errors import MissingComponent
+from labkit.runtimes.node_process import Life, machine_name
+from labkit.runtimes.ray_broker import DONE, FAILED, LOOPBACK
+from labkit.runtimes.ray_session import RaySession
 
 DETECTION_SECONDS = 25.0
 """Ray takes five missed health checks, of three seconds each, to give a node up."""
@@ -23,67 +27,55 @@ class Placement:
     for with RAY_ADDRESS, binds to each machine's cluster address.
     """
 
-    def __init__(self, ray: Any):
-        self._ray = ray
-        alive = [node for node in ray.nodes() if node["Alive"]]
-        addresses = {node["NodeManagerAddress"] for node in alive}
-        self._next_place = cycle(sorted(node["NodeID"] for node in alive))
-        self.bind = "127.0.0.1" if len(addresses) == 1 else ray.util.get_node_ip_address()
-        self._one_machine = len(addresses) == 1
-        self._actor = ray.remote(num_cpus=0, max_restarts=0)(_NodeActor)
+    def __init__(self, session: RaySession):
+        self._session = session
+        own_address, nodes = session.ask("nodes")
+        self._next_place = cycle(sorted(node.identity for node in nodes))
+        self._is_one_machine = len({node.address for node in nodes}) == 1
+        self.bind = LOOPBACK if self._is_one_machine else own_address
 
-    def start(self, life: Life, place: str | None) -> tuple[Any, Future[Any]]:
+    def start(self, life: Life, place: str | None, ended: Callable[[str], None]) -> int:
         """Start a process, on the Ray node `place` if given (its disk is there), else on each of them in turn.
 
-        Returns the actor and a future that ends when the process does.
+        Returns the process's number. `ended` is called from another thread when it has ended, with the error if there
+        was one.
         """
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        # Ray's own "SPREAD" is a best effort: actors that ask for no CPU may all land on one node. Soft, because a
-        # Ray node that was lost since is no reason not to start.
-        where = NodeAffinitySchedulingStrategy(place or next(self._next_place), soft=place is None)
-        actor = self._actor.options(scheduling_strategy=where).remote()
-        return actor, actor.live.remote(life, self._one_machine).future()
+        def heard(said: str, value: Any) -> None:
+            if said in (DONE, FAILED):
+                ended(value or "")
 
-    def signal(self, actor: Any, hello: dict[str, Any], which: signal.Signals) -> None:
+        where, is_fixed = place or next(self._next_place), place is not None
+        return self._session.begin("start", pickle.dumps(life), where, is_fixed, self._is_one_machine, heard=heard)
+
+    def signal(self, number: int, hello: dict[str, Any], which: signal.Signals) -> None:
         """Send a signal to a process, wherever it is."""
         if hello["machine"] == machine_name():
             with suppress(ProcessLookupError):
                 os.kill(hello["pid"], which)
         elif which == signal.SIGKILL:
-            self._ray.kill(actor)
+            self._session.tell(number, "kill")
         else:
-            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+            self._session.tell(number, "signal", hello["place"], hello["pid"], int(which))
 
-            where = NodeAffinitySchedulingStrategy(hello["place"], soft=False)
-            kill = self._ray.remote(num_cpus=0)(os.kill).options(scheduling_strategy=where)
-            kill.remote(hello["pid"], int(which))
-
-    def kill(self, actor: Any, hello: dict[str, Any]) -> None:
+    def kill(self, number: int, hello: dict[str, Any]) -> None:
         """End a process for good, even one that has not reported yet."""
+        self._session.forget(number)
         if hello.get("machine") == machine_name():
             with suppress(ProcessLookupError):
                 os.kill(hello["pid"], signal.SIGKILL)
-        self._ray.kill(actor, no_restart=True)
+        self._session.tell(number, "kill")
 
     def gone(self, suspects: set[str]) -> set[str]:
         """Which of the Ray nodes `suspects` are gone; waits, if there are any, until Ray has found out."""
         end = monotonic() + DETECTION_SECONDS
         while True:
-            alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+            if self._session.gone:
+                return suspects
+            try:
+                alive = {node.identity for node in self._session.ask("nodes")[1]}
+            except MissingComponent:
+                return suspects
             if suspects.isdisjoint(alive) or monotonic() > end:
                 return suspects - alive
             sleep(0.25)
-
-
-class _NodeActor:
-    """The Ray actor around a node's process: one call, which lasts as long as the node."""
-
-    def live(self, life: Life, one_machine: bool) -> None:
-        import dataclasses
-
-        import ray
-
-        if not one_machine:
-            life = dataclasses.replace(life, bind=ray.util.get_node_ip_address())
-        live(life, ray.get_runtime_context().get_node_id())

@@ -25,7 +25,7 @@ import simpy
 from simpy.events import NORMAL, Event
 
 from labkit.eager import tell
-from labkit.errors import LabkitError, NodeFailure, told
+from labkit.errors import LabkitError, NodeFailure, failure_in
 from labkit.runtimes.refusals import Refusing
 from labkit.runtimes.simulated_tasks import Handle, Incarnation, SimulatedFuture, SimulatedTask, Timer, at_its_end
 
@@ -213,8 +213,7 @@ class SimulatedLoop(Refusing):
 
     def fail(self, error: BaseException, owner: Incarnation, at_us: int | None = None) -> None:
         """Keep the error of a node, which was at `at_us` if it was not now, and let `run_until` return."""
-        at = (self.environment._now if at_us is None else at_us) / 1e6
-        failure = NodeFailure(f"{type(error).__name__} in {owner.name} at {at:.6f} s: {told(error)}")
+        failure = NodeFailure(failure_in(owner.name, error, self.environment._now if at_us is None else at_us))
         failure.__cause__ = error
         self.errors.append(failure)
         self.stop()

@@ -219,9 +219,10 @@ class Programs(Node):
             return "cancelled"
         return "not cancelled"
 
-    async def cancel_all_but_me(self) -> int:
+    async def cancel_all_but_me(self) -> list[str]:
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        return sum(task.cancel() for task in others if task.get_coro().__name__ == "wait_long")
+        mine = [task for task in others if task.get_coro().__name__ != "ask_them"]  # plain asyncio's only loop has it
+        return sorted(task.get_coro().__name__ for task in mine if task.cancel())
 
     async def own_handler(self) -> list[str]:
         loop, seen = asyncio.get_running_loop(), []
@@ -260,11 +261,11 @@ async def ask_all(ask: Ask) -> dict[str, Any]:
 def by_plain_asyncio() -> dict[str, Any]:
     """What the interpreter's own loop makes of them."""
 
-    async def run() -> dict[str, Any]:
+    async def ask_them() -> dict[str, Any]:
         programs = Programs()
         return await ask_all(lambda name, *arguments: asyncio.create_task(getattr(programs, name)(*arguments)))
 
-    return asyncio.run(run())
+    return asyncio.run(ask_them())
 
 
 class Asking(Node):

@@ -56,7 +56,7 @@ def test_plain_asyncio_itself_gives_what_its_documentation_says(plain):
     assert plain["contexts"] == [("-", "r1"), ("-", "r2"), ("-", "-")]
     assert plain["same_deadline"] == [True, True]
     assert plain["timers_by_their_times"] == "slabc"
-    assert plain["cancel all"] == [1, "cancelled"]
+    assert plain["cancel all"] == [["wait_long"], "cancelled"]
 
 
 class Forgetful(Node):
@@ -95,6 +95,11 @@ async def asked(self) -> None:
     await call
 
 
+class AskingOnce(Node):
+    async def run(self) -> None:
+        await asked(self)
+
+
 FAILURES = {
     "forgotten task": r"ValueError in server at 0\.11\d* s: invalid literal",
     "held task": r"ValueError in server at 0\.11\d* s: invalid literal",
@@ -108,6 +113,17 @@ FAILURES = {
 def test_an_error_that_nobody_awaits_is_that_nodes_failure(how):
     with pytest.raises(NodeFailure, match=FAILURES[how]):
         simulate_work(asked, node("server", Forgetful, how=how), network=TEN_MS)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("how", FAILURES)
+def test_on_processes_it_is_that_too(how):
+    from labkit.runtimes import ray_actors
+
+    cluster = Cluster([node("server", Forgetful, how=how), client("client", AskingOnce)], network=TEN_MS)
+    kind = FAILURES[how].split()[0]
+    with pytest.raises(NodeFailure, match=rf"{kind} in server at \d+\.\d{{6}} s: "):
+        ray_actors.execute(cluster, 0)
 
 
 def test_an_error_in_the_constructor_is_that_nodes_failure():
@@ -128,7 +144,7 @@ def test_an_error_whose_message_fails_is_told_all_the_same():
         async def handle(self) -> None:
             raise Speechless
 
-    with pytest.raises(NodeFailure, match=r"Speechless in server at 0\.000000 s: \(its message cannot be had"):
+    with pytest.raises(NodeFailure, match=r"Speechless in server at 0\.000000 s: \(its text cannot be made"):
         simulate_work(asked, node("server", Server))
 
 

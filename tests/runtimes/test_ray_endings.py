@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import psutil
 import pytest
 
 from labkit import run
+from labkit.runtimes.wire import STRANGERS_LIMIT
 from tests.runtimes.processes import running, wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
@@ -109,6 +112,24 @@ def test_strangers_at_the_port_do_not_disturb_a_running_experiment() -> None:
     assert result.verdicts[0].status == "OK" and result.recording.incidents == []
 
 
+def test_a_silent_crowd_at_every_port_changes_no_result_and_is_told() -> None:
+    """More strangers than a node keeps, each without a word: the oldest go, and the peers come through."""
+    crowd: list[socket.socket] = []
+
+    def observe(event: str, details: dict[str, Any]) -> None:
+        for hello in details["processes"].values():
+            crowd.extend(socket.create_connection(tuple(hello["address"])) for _ in range(STRANGERS_LIMIT + 20))
+
+    result = run("quorums", runtime="ray", read_quorum=2, write_quorum=2, pairs=100, timeout=5.0, observe=observe)
+    for stranger in crowd:
+        stranger.close()
+    assert all(operation.ok for operation in result.operations) and len(result.operations) == 200
+    assert result.verdicts[0].status == "OK"
+    sentence = re.compile(r"strangers crowded the port of (\S+): \d+ were turned away, outside the fault plan")
+    told = list(map(sentence.fullmatch, result.recording.incidents))
+    assert {match[1] for match in told if match} == {"client-1", "client-2", "replica-1", "replica-2", "replica-3"}
+
+
 TWO_RAYLETS = """
 import json, os, signal, sys, threading
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
@@ -192,3 +213,45 @@ def test_what_is_missing_is_one_sentence_and_exit_code_3(
     assert done.stderr.startswith(f"labkit: {sentence}")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+def says(words: bytes, server: socket.socket) -> None:
+    """Say `words` to the first who connects, and keep silent from then on."""
+    connection, _ = server.accept()
+    with connection, suppress(ConnectionResetError):
+        connection.sendall(words)
+        while connection.recv(4096):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (b"", "no Ray cluster answers at RAY_ADDRESS={}: what listens there says nothing"),
+        (b"220 mail.example ready\r\n", "no Ray cluster answers at RAY_ADDRESS={}: something else than Ray answers"),
+        (bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), "Ray at RAY_ADDRESS={} did not let us join within 7 seconds"),
+    ],
+    ids=["mute", "a mail server", "greets like Ray, then keeps silent"],
+)
+def test_what_is_no_ray_is_said_in_one_sentence(words: bytes, sentence: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=says, args=(words, server), daemon=True)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        sooner = "import labkit.runtimes.ray_session as s; s.JOIN_SECONDS = 7.0"
+        done = command_line("run", "quorums", "--runtime", "ray", prelude=sooner, RAY_ADDRESS=address)
+        thread.join(timeout=10)
+    assert (done.returncode, done.stderr) == (3, f"labkit: {sentence.format(address)}\n")
+
+
+def test_without_a_loopback_interface_ray_is_not_waited_for() -> None:
+    alone = ["unshare", "--map-root-user", "--net"]  # a network of its own begins with nothing up
+    if shutil.which(alone[0]) is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("this machine gives no network of one's own")
+    done = subprocess.run(
+        [*alone, sys.executable, "-m", "labkit", "run", "quorums", "--runtime", "ray"],
+        capture_output=True, text=True, timeout=60, env=ENVIRONMENT, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith("labkit: nothing can connect to 127.0.0.1 on this machine")
+    assert len(done.stderr.splitlines()) == 1

@@ -238,3 +238,103 @@ def test_a_crowd_of_strangers_does_not_keep_a_peer_out() -> None:
             await peer.close()
 
     run(work)
+
+
+def test_among_too_many_strangers_the_oldest_goes_and_never_a_peer() -> None:
+    """Each of them is silent: none has broken a rule yet, and the newest may be a peer about to prove itself."""
+
+    async def work() -> None:
+        received: list[Any] = []
+        async with listening(received) as node:
+            crowd = [await asyncio.open_connection(*node.addresses["node"]) for _ in range(STRANGERS_LIMIT)]
+            await until(lambda: node.strangers == STRANGERS_LIMIT)
+            for number in range(3):
+                peer = Wire(f"peer-{number}", KEY, lambda source, value: None)
+                peer.addresses.update(node.addresses)
+                peer.send("node", number)
+                await until(lambda number=number: len(received) == number + 1)
+                assert peer.retried == 0
+                await peer.close()
+            async with asyncio.timeout(BOUND):
+                assert len(await crowd[0][0].read(-1)) == len(MAGIC) + 32  # hung up on, after the challenge
+            assert 1 <= node.turned_away <= 3
+            for _, writer in crowd:
+                writer.close()
+
+    run(work)
+
+
+def test_as_many_peers_as_are_expected_may_connect_at_once() -> None:
+    async def work() -> None:
+        received: list[Any] = []
+        count = STRANGERS_LIMIT + 20
+        node = Wire("node", KEY, lambda source, value: received.append(value), peers=count)
+        address = await node.listen()
+        peers = [Wire(f"peer-{number}", KEY, lambda source, value: None) for number in range(count)]
+        for number, peer in enumerate(peers):
+            peer.addresses["node"] = address
+            peer.send("node", number)
+        await until(lambda: len(received) == count)
+        assert sorted(received) == list(range(count)) and node.turned_away == 0
+        await node.close()
+        for peer in peers:
+            await peer.close()
+
+    run(work)
+
+
+def test_a_peer_that_had_to_make_room_tries_again_and_counts_it() -> None:
+    async def work() -> None:
+        received: list[Any] = []
+        async with listening(received) as node:
+            hung_up_on = 0
+
+            async def crowded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                nonlocal hung_up_on
+                if hung_up_on < 2:
+                    hung_up_on += 1
+                    return writer.close()
+                inner_reader, inner_writer = await asyncio.open_connection(*node.addresses["node"])
+                writer.write(await inner_reader.readexactly(len(MAGIC) + 32))
+                inner_writer.write(await reader.readexactly(HELLO_BYTES))
+                writer.write(await inner_reader.readexactly(32))
+                inner_writer.write(await reader.read(1000))
+                inner_writer.close()
+                writer.close()
+
+            server = await asyncio.start_server(crowded, "127.0.0.1", 0)
+            peer = Wire("peer", KEY, lambda source, value: None)
+            peer.addresses["node"] = server.sockets[0].getsockname()[:2]
+            peer.send("node", "at last")
+            await until(lambda: received == [("peer", "at last")])
+            assert (hung_up_on, peer.retried) == (2, 2)
+            await peer.close()
+            server.close()
+
+    run(work)
+
+
+def test_a_value_that_cannot_be_made_again_ends_no_connection() -> None:
+    async def work() -> None:
+        received: list[Any] = []
+        unreadable: list[tuple[str, str]] = []
+        async with listening(received) as node:
+            node.on_unreadable = lambda source, error: unreadable.append((source, str(error)))
+            peer = Wire("peer", KEY, lambda source, value: None)
+            peer.addresses.update(node.addresses)
+            for value in ("before", Unmakeable(1, 2), "after"):
+                peer.send("node", value)
+            await until(lambda: len(received) == 2)
+            assert [value for _, value in received] == ["before", "after"]
+            ((source, why),) = unreadable
+            assert source == "peer" and "missing 1 required positional argument" in why
+            await peer.close()
+
+    run(work)
+
+
+class Unmakeable(Exception):
+    """Can be pickled, and not made again."""
+
+    def __init__(self, first: int, second: int):
+        super().__init__(first)
