@@ -127,7 +127,8 @@ class HybridClock:
 
     Kulkarni et al., Logical Physical Clocks, OPODIS 2014, figure 5. The figure has no crashes: here readings are
     reserved on the node's disk before they are given out, so that a new incarnation begins after all of them, by at
-    most `RESERVED_AHEAD_US`. That is a forced write for each 0.1 s of readings, which costs a simulation no time.
+    most `RESERVED_AHEAD_US`. That is a forced write for each 0.1 s of readings, or for each where others' clocks
+    are further ahead than that; it costs a simulation no time.
     """
 
     def __init__(self, physical: PhysicalClock, owner: str, reservation: Reservation):
@@ -149,6 +150,7 @@ class HybridClock:
         now = self._physical.now_us()
         self._latest = (now, 0) if now > seen[0] else (seen[0], seen[1] + 1)
         if self._latest[0] >= self._reserved_us:
-            self._reserved_us = self._latest[0] + RESERVED_AHEAD_US
+            # Never further ahead of the own clock than that, or crash upon crash would lead it away.
+            self._reserved_us = max(self._latest[0] + 1, now + RESERVED_AHEAD_US)
             self._reservation.extend(self._reserved_us)
         return Timestamp(*self._latest, self.owner)

@@ -2,9 +2,9 @@
 
 Most request handlers never wait: they look something up and answer. A task for each would cost as much as all the rest
 of a simulated message, and Python 3.12's eager tasks are no cheaper (and the order of events must be the same on 3.11).
-So the task of a handler begins *unborn*: an object of the final identity, but not initialised. It is born, which makes
-it an ordinary task of asyncio's, as soon as anybody touches it (`timeout`, `TaskGroup`, `cancel`), as soon as the
-handler waits, or when somebody still holds it at the handler's end.
+So the task of a handler begins *unborn*: an object of the final identity, but not yet a task of anything. It is born,
+which makes it an ordinary task of asyncio's, as soon as anybody touches it (`timeout`, `TaskGroup`, `cancel`), as soon
+as the handler waits, or when somebody still holds it at the handler's end.
 
 Asyncio's own task then steps the handler. It must not take the first step again, so where it is born with the handler
 as its coroutine, the wait that the first step has come to is ours to end; elsewhere another coroutine stands between.
@@ -15,13 +15,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import tasks
-from asyncio.tasks import _enter_task, _leave_task
+from asyncio.tasks import _enter_task, _leave_task, _unregister_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
 from types import coroutine
 from typing import Any, NamedTuple
-from weakref import ref
+from weakref import getweakrefcount, ref
 
 Finish = Callable[[Any, Any, BaseException | None], None]
 
@@ -69,6 +69,10 @@ def kinds_of(base: type[asyncio.Task], future: type[asyncio.Future]) -> Kinds:
 
         __slots__ = ()
 
+        def __setattr__(self, name: str, value: Any) -> None:
+            self._starter.bear(self)
+            setattr(self, name, value)
+
     for name in {*dir(HandlerTask)} - {*Common.__slots__}:
         if not name.startswith("__") or name in _SPECIAL:
             setattr(UnbornTask, name, _BornAtTouch(name))
@@ -86,14 +90,13 @@ class _BornAtTouch:
         self._name = name
 
     def __get__(self, task: Any, kind: Any) -> Any:
-        if task is None:  # asked of the class
-            return getattr(asyncio.Task, self._name)
+        if task is None:  # asked of the class, for some task that may be unborn
+            return lambda task, *args, **kwargs: getattr(task, self._name)(*args, **kwargs)
         task._starter.bear(task)
         return getattr(task, self._name)
 
     def __set__(self, task: Any, value: Any) -> None:
-        task._starter.bear(task)
-        setattr(task, self._name, value)
+        raise AssertionError("UnbornTask.__setattr__ goes before this, which only makes a data descriptor of it")
 
 
 PLAIN = kinds_of(asyncio.Task, asyncio.Future)
@@ -116,8 +119,9 @@ class EagerStarter:
         self._context = context
         self._keep = keep
         self._unborn, self._born, self._waiting, self._future = kinds
-        self._new = kinds.unborn.__new__
+        self._spare: Any = None  # an unborn task that nobody else has ever seen
         self._task: Any = None  # the one whose first step is under way
+        self._work: Coroutine[Any, Any, Any]  # and what it does
         self._begun: _Begun | None = None  # and what follows that step, if the task has been born in it
         self._own: Context  # and its context
         _show_to_all_tasks(self)
@@ -129,8 +133,8 @@ class EagerStarter:
         Not if it has been cancelled: cancelled work has no end to tell of. To be called outside every task.
         """
         self._own = context = self._context.copy()
-        self._task = task = self._new(self._unborn)
-        task._starter, task._work = self, work
+        self._work = work
+        self._task = task = self._spare or self._make_spare()
         loop = self._loop
         _enter_task(loop, task)
         try:
@@ -138,7 +142,7 @@ class EagerStarter:
         except StopIteration as stop:
             _leave_task(loop, task)
             self._task = None
-            if self._begun is None and getrefcount(task) == HELD_BY_US:
+            if self._begun is None and getrefcount(task) == HELD_BY_US and not getweakrefcount(task):
                 finish(subject, stop.value, None)
                 return
             first = FirstStep(False, None, stop.value, None)
@@ -151,11 +155,24 @@ class EagerStarter:
             raise
         else:
             _leave_task(loop, task)
-            if type(awaited) is self._future and self._begun is None:
+            if type(awaited) is self._future and self._begun is None and awaited._asyncio_future_blocking:
                 self._wait(task, awaited, finish, subject)
                 return
             first = FirstStep(True, awaited, None, None)
         self._go_on(task, first, finish, subject)
+
+    def _make_spare(self) -> Any:
+        # To make one takes as long as all the rest of a first step, so one serves all handlers for which it is not
+        # born. Initialised all the same: whoever calls asyncio's own methods with it must not meet an empty object.
+        nothing = _nothing()
+        nothing.close()
+        self._spare = task = self._born.__new__(self._born)
+        task._starter = self
+        self._initialise(task, nothing, lambda step, context: None)
+        task._log_destroy_pending = False
+        _unregister_task(task)
+        task.__class__ = self._unborn
+        return task
 
     def _go_on(self, task: Any, first: FirstStep, finish: Finish, subject: Any) -> None:
         begun = self._begun or self._give_birth(task)
@@ -165,10 +182,11 @@ class EagerStarter:
         begun.go_on(first, finish, subject)
 
     def _wait(self, task: Any, awaited: asyncio.Future[Any], finish: Finish, subject: Any) -> None:
-        task.__class__, self._task = self._waiting, None
+        self._task = self._spare = None
+        _become(task, self._waiting)
         task._finish, task._subject, task._waiter = finish, subject, awaited
         steps: list[Callable[[], None]] = []
-        self._initialise(task, task._work, lambda step, context: steps.append(step))
+        self._initialise(task, self._work, lambda step, context: steps.append(step))
         (step,) = steps
         awaited._asyncio_future_blocking = False  # that it is awaited has been seen
         awaited.add_done_callback(lambda _: step(), context=self._own)
@@ -189,7 +207,9 @@ class EagerStarter:
         self._begun = self._give_birth(task)
 
     def _give_birth(self, task: Any) -> _Begun:
-        task.__class__ = self._born
+        self._spare = None
+        _become(task, self._born)
+        task._work = self._work
         begun = _Begun(task, self._own)
         self._initialise(task, begun.coroutine, begun.take_step)
         return begun
@@ -291,8 +311,17 @@ def _go_on(
     return (yield from work.__await__())
 
 
+def _become(task: Any, kind: type[asyncio.Task]) -> None:
+    object.__setattr__(task, "__class__", kind)  # to set it in the usual way would touch an unborn task
+
+
+async def _nothing() -> None:
+    """The coroutine of a spare task."""
+
+
 def _held_by_us() -> int:
-    task = object()  # as `start` holds it: in a local variable, and as getrefcount's argument
+    spare = object()
+    task = spare  # as `start` holds it: in an attribute, in a local variable, and as getrefcount's argument
     return getrefcount(task)
 
 

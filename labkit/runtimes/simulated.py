@@ -154,8 +154,9 @@ class _Simulation:
 
     def run(self) -> Recording:
         try:
-            for name in self._specs:
-                self._boot(name, incarnation=0)
+            with self.loop.running():  # a constructor may make futures
+                for name in self._specs:
+                    self._boot(name, incarnation=0)
             for fault in self._cluster.faults:
                 if not isinstance(fault.at, After):
                     self._apply_in(fault, round(fault.at * 1e6))
@@ -205,7 +206,8 @@ class _Simulation:
                 pass  # stopped early by a node that was crashed or restarted meanwhile
         for place in self._places.values():
             for task in place.life.never_asked():
-                self.loop.fail(task.exception(), place.life, task.failed_us)
+                found = {"message": "nobody has asked how it ended", "exception": task.exception(), "task": task}
+                self.loop.call_exception_handler(found)
         if self.loop.errors:
             raise self.loop.errors[0]
         if not finished:
@@ -233,7 +235,9 @@ class _Simulation:
             return Host(
                 spec, self._classes, self._cluster.network, carrier, self._recorder, disk, self._seed, incarnation
             )
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             carrier.failed(error)
             raise self.loop.errors[0] from error
 
@@ -248,7 +252,7 @@ class _Simulation:
     def _finished(self, name: str) -> None:
         self._busy.pop(name, None)
         if not self._busy:
-            self.loop.stop()
+            self.loop.end()
 
     def _apply_in(self, fault: Fault, delay_us: int) -> None:
         self.loop.schedule_us(delay_us, partial(self._apply, fault))
@@ -297,7 +301,7 @@ class _Simulation:
             place.life.crash()
             for task in place.life.tasks():
                 task._log_destroy_pending = False
-                with suppress(RuntimeError):
+                with suppress(Exception, SystemExit):  # what it does in its end nobody sees
                     task.get_coro().close()
         self.loop.close()
 

@@ -19,13 +19,12 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import simpy
 from simpy.events import NORMAL, Event
 
 from labkit.eager import tell
-from labkit.errors import LabkitError, NodeFailure, failure_in
+from labkit.errors import LabkitError, NodeFailure, NotSimulated, failure_in
 from labkit.runtimes.refusals import Refusing
 from labkit.runtimes.simulated_tasks import Handle, Incarnation, SimulatedFuture, SimulatedTask, Timer, at_its_end
 
@@ -64,7 +63,7 @@ class SimulatedLoop(Refusing):
         self.errors: list[NodeFailure] = []
         self._cancelled = 0  # timers in the queue that will never fire
         self._fired = 0.0  # the latest time that a timer which has fired was set to
-        self._asyncgens: Any = WeakKeyDictionary()  # with the node that each belongs to
+        self._generators: dict[int, Incarnation | None] = {}  # by identity, the node that each belongs to
 
     # What asyncio itself asks of a loop.
 
@@ -117,9 +116,11 @@ class SimulatedLoop(Refusing):
         environment = self.environment
         try:
             due_us = ceil(when * 1e6 - RESOLUTION_US)
-        except OverflowError:  # infinity
-            timer._scheduled = False
-            return timer
+        except OverflowError:
+            if when > 0:  # infinity
+                timer._scheduled = False
+                return timer
+            due_us = 0
         if due_us < environment._now:
             due_us = environment._now
         heappush(environment._queue, (due_us, NORMAL, next(environment._eid), timer))
@@ -135,10 +136,21 @@ class SimulatedLoop(Refusing):
         """A task; it belongs to the node that creates it."""
         if self._task_factory is not None or self._closed:
             return super().create_task(coro, name=name, context=context, **more)
-        task = SimulatedTask(coro, loop=self, name=name, context=context)
+        task = SimulatedTask(coro, loop=self, name=name, context=context, **more)
         if self.owner is not None:
             self.owner.keep(task)
         return task
+
+    @property
+    def _task_factory(self) -> Any:
+        return self._own_factory if self.owner is None else self.owner.task_factory
+
+    @_task_factory.setter
+    def _task_factory(self, factory: Any) -> None:
+        if self.owner is None:
+            self._own_factory = factory
+        else:
+            self.owner.task_factory = factory
 
     @property
     def _exception_handler(self) -> Any:
@@ -152,10 +164,15 @@ class SimulatedLoop(Refusing):
         else:
             self.owner.exception_handler = handler
 
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Take an error that nobody awaited, on behalf of the node that it belongs to."""
+        source = context.get("task") or context.get("future")
+        with self.on_behalf_of(getattr(source, "owner", None) or self.owner):
+            super().call_exception_handler(context)
+
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """End the run with the error of a node, unless the node is dead."""
-        source = context.get("task") or context.get("future")
-        owner = getattr(source, "owner", None) or self.owner
+        source, owner = context.get("task") or context.get("future"), self.owner
         if owner is None:
             super().default_exception_handler(context)
         elif owner.alive:
@@ -182,15 +199,30 @@ class SimulatedLoop(Refusing):
         self._check_callback(callback, method)
 
     def _asyncgen_firstiter_hook(self, generator: Any) -> None:
-        self._asyncgens[generator] = self.owner
+        super()._asyncgen_firstiter_hook(generator)
+        # Not by weak reference: that is gone before the generator's end is told. An identity may come again, and is
+        # then overwritten.
+        self._generators[id(generator)] = self.owner
 
     def _asyncgen_finalizer_hook(self, generator: Any) -> None:
-        owner = self._asyncgens.pop(generator, None)
+        owner = self._generators.pop(id(generator), None)
+        self._asyncgens.discard(generator)
         if not self._closed and (owner is None or owner.alive):
             with self.on_behalf_of(owner):
-                self.call_soon(self.create_task, generator.aclose())
+                # The class's own: a task may be in the making (labkit.eager).
+                SimulatedLoop.call_soon(self, self.create_task, generator.aclose())
+
+    def stop(self) -> None:
+        """Let `run_forever` return; a node has no loop of its own to stop, which is then its error."""
+        if self.owner is not None:
+            raise NotSimulated("loop.stop is not part of a simulation: all nodes share one loop; return from `run`")
+        self.end()
 
     # What the simulated runtime asks of it.
+
+    def end(self) -> None:
+        """Let `run_until` return at the end of this instant."""
+        self._stopping = True
 
     @contextmanager
     def on_behalf_of(self, owner: Incarnation | None) -> Iterator[None]:
@@ -216,15 +248,15 @@ class SimulatedLoop(Refusing):
         failure = NodeFailure(failure_in(owner.name, error, self.environment._now if at_us is None else at_us))
         failure.__cause__ = error
         self.errors.append(failure)
-        self.stop()
+        self.end()
 
     def run_until(self, limit_us: int, check: Callable[[], None]) -> bool:
-        """Run until `stop` is called; False if the limit came, or nothing was left to do, or an error was kept.
+        """Run until `end` is called; False if the limit came, or nothing was left to do, or an error was kept.
 
         `check` is called now and then, so that it can raise to interrupt the run.
         """
         self._stopping = bool(self.errors)
-        with self._running():
+        with self.running():
             instant, steps = -1, 0
             while self._run_some(limit_us):
                 check()
@@ -235,8 +267,8 @@ class SimulatedLoop(Refusing):
         return self._stopping and not self.errors
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
-        # Unlike `run_forever`, also within another loop: a notebook's kernel runs its cells in one.
+    def running(self) -> Iterator[None]:
+        """Be the running loop; unlike `run_forever`, also within another: a notebook's kernel runs its cells in one."""
         previous, hooks = events._get_running_loop(), sys.get_asyncgen_hooks()
         self._thread_id = threading.get_ident()
         events._set_running_loop(self)
@@ -255,9 +287,9 @@ class SimulatedLoop(Refusing):
         for _ in range(EVENTS_AT_A_TIME):
             left = SAME_INSTANT_LIMIT
             while ready:
-                left -= self._run_pass()
                 if queue and queue[0][0] <= environment._now:  # a delay of nothing
                     self._become_ready()
+                left -= self._run_pass()
                 if left < 0:
                     raise self._stuck()
             if self._stopping or not queue:

@@ -23,6 +23,7 @@ class Incarnation:
         self.runs = True  # it is alive and not paused
         self.backlog: deque[Any] = deque()
         self.exception_handler: Any = None
+        self.task_factory: Any = None
         self.context = copy_context()
         self.failed: list[ref[SimulatedTask]] = []
         self._running: dict[int, SimulatedTask] = {}
@@ -48,7 +49,7 @@ class Incarnation:
         del self._running[id(task)]
         if task._exception is not None:
             task.failed_us = task._loop.environment.now
-            self.failed.append(ref(task))
+            self.failed = [*(known for known in self.failed if known() is not None), ref(task)]
 
     def tasks(self) -> list[SimulatedTask]:
         """Those that have not ended, in the order in which they began."""
