@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
+from heapq import heapify, heappop, heappush
 from inspect import Signature
 from random import Random
 from typing import Any, Protocol
 
 from labkit.calls import OK, UNKNOWN, Call, CallError
-from labkit.clocks import ClockError, PhysicalClock
+from labkit.clocks import NEVER_US, ClockError, PhysicalClock
 from labkit.disk import Disk
 from labkit.errors import BadInput
 from labkit.faults import Fault
@@ -118,7 +118,10 @@ class Host:
         self._waiting: dict[int, Call] = {}
         # Answers to calls of an earlier incarnation must not be taken for answers to this one's.
         self._number = incarnation * _NUMBERS_PER_INCARNATION
-        self._deadlines: dict[float, _Lane] = {}
+        self._deadlines: list[tuple[int, int]] = []  # a heap: when a call's time is up, and its number
+        self._delays: dict[float, int] = {}  # by timeout, in true time
+        self._next_look = NEVER_US
+        self._room = FEW
         self._early: list[WireMessage] | None = []
         self._operations = 0
         self.messages_sent = 0
@@ -180,13 +183,32 @@ class Host:
 
     def _expect(self, number: int, now: int, timeout: float) -> None:
         # The call is kept until its answer comes, or its time is up.
-        lane = self._deadlines.get(timeout) or self._new_lane(timeout)
-        calls = lane.calls
-        if len(calls) >= lane.room:
-            calls = lane.drop_answered(self._waiting)
-        if not calls:
-            self._carrier.call_at_us(now + lane.delay_us, partial(self._expire, lane))
-        calls.append((now + lane.delay_us, number))
+        delay = self._delays.get(timeout)
+        due = now + (self._delay_of(timeout) if delay is None else delay)
+        deadlines = self._deadlines
+        if len(deadlines) >= self._room:
+            self._drop_answered()
+        heappush(deadlines, (due, number))
+        if due < self._next_look:
+            self._look_at(due)
+
+    def _delay_of(self, timeout: float) -> int:
+        if timeout != timeout:
+            raise BadInput("timeout is nan: it must be a number of seconds, or infinite")
+        if len(self._delays) >= FEW:  # deadlines that travel are all different
+            self._delays.clear()
+        delay = self._delays[timeout] = self.node.clock.true_delay_us(timeout)
+        return delay
+
+    def _drop_answered(self) -> None:
+        # Now and then: with a long timeout, those that wait are few among those that were answered.
+        self._deadlines[:] = [entry for entry in self._deadlines if entry[1] in self._waiting]
+        heapify(self._deadlines)
+        self._room = 2 * len(self._deadlines) + FEW
+
+    def _look_at(self, due: int) -> None:
+        self._next_look = due
+        self._carrier.call_at_us(due, partial(self._expire, due))
 
     def send(self, message: WireMessage) -> None:
         """Let the network decide on a message, and hand its copies to the runtime."""
@@ -235,7 +257,7 @@ class Host:
             self.node.clock.step(fault.amount, round(fault.at * 1e6))
         elif fault.kind == "clock drift":
             self.node.clock.set_drift(fault.amount, round(fault.at * 1e6))
-            self._deadlines.clear()  # timeouts are by the node's clock; those under way keep the old rate
+            self._delays.clear()  # timeouts are by the node's clock; those under way keep the old rate
 
     def note(self, label: str, details: dict[str, Any]) -> None:
         """Record a note of the node's."""
@@ -284,40 +306,17 @@ class Host:
             asyncio.current_task().add_done_callback(asyncio.Task.exception)
             raise
 
-    def _new_lane(self, timeout: float) -> _Lane:
-        if timeout != timeout:
-            raise BadInput("timeout is nan: it must be a number of seconds, or infinite")
-        lane = self._deadlines[timeout] = _Lane(timeout, self.node.clock.true_delay_us(timeout))
-        return lane
-
-    def _expire(self, lane: _Lane) -> None:
+    def _expire(self, planned: int) -> None:
+        if planned != self._next_look:
+            return  # an earlier look has been planned since, and will plan the next
         # The oldest has nearly always been answered long ago.
-        now, calls = self._carrier.now_us(), lane.calls
-        while calls and (calls[0][0] <= now or calls[0][1] not in self._waiting):
-            _, number = calls.popleft()
-            call = self._waiting.pop(number, None)
+        now, deadlines, waiting = self._carrier.now_us(), self._deadlines, self._waiting
+        while deadlines and (deadlines[0][0] <= now or deadlines[0][1] not in waiting):
+            _, number = heappop(deadlines)
+            call = waiting.pop(number, None)
             if call is not None:
                 call.settle(UNKNOWN, "no answer within the timeout")
-        if calls:
-            self._carrier.call_at_us(calls[0][0], partial(self._expire, lane))
-        elif self._deadlines.get(lane.timeout) is lane:
-            del self._deadlines[lane.timeout]
-
-
-class _Lane:
-    """Calls with the same timeout: they expire in the order in which they were made, so one timer serves them all."""
-
-    __slots__ = ("calls", "delay_us", "room", "timeout")
-
-    def __init__(self, timeout: float, delay_us: int):
-        self.timeout = timeout
-        self.delay_us = delay_us
-        self.calls: deque[tuple[int, int]] = deque()
-        self.room = FEW
-
-    def drop_answered(self, waiting: Mapping[int, Call]) -> deque[tuple[int, int]]:
-        """Now and then: with a long timeout, those that wait are few among those that were answered."""
-        oldest, *rest = self.calls  # for which the timer is set
-        self.calls = deque([oldest, *(entry for entry in rest if entry[1] in waiting)])
-        self.room = 2 * len(self.calls) + FEW
-        return self.calls
+        if deadlines:
+            self._look_at(deadlines[0][0])
+        else:
+            self._next_look = NEVER_US

@@ -202,6 +202,19 @@ class Programs(Node):
         await asyncio.sleep(0.02)
         return "".join(name[0] for name in seen)
 
+    async def timer_of_no_delay_first(self) -> list[str]:
+        loop, seen = asyncio.get_running_loop(), []
+
+        async def two_turns() -> None:
+            seen.append("first")
+            await asyncio.sleep(0)
+            seen.append("second")
+
+        loop.call_later(0, seen.append, "timer")
+        loop.call_at(-math.inf, seen.append, "long ago")
+        await asyncio.create_task(two_turns())
+        return seen
+
     async def empty_context(self) -> list[str]:
         REQUEST.set("mine")
         read = asyncio.create_task(self._read(), context=contextvars.Context())
@@ -241,7 +254,8 @@ async def ask_all(ask: Ask) -> dict[str, Any]:
     alone = (
         "timeout_of_nothing", "cancel_myself", "timeout_around_a_group", "lock_by_task", "first_step",
         "keep_my_task", "keep_my_task_touched", "what_became_of_kept_tasks", "awaited_failure", "wait_until",
-        "infinite_delays", "same_deadline", "timers_by_their_times", "empty_context", "own_handler",
+        "infinite_delays", "same_deadline", "timers_by_their_times", "timer_of_no_delay_first", "empty_context",
+        "own_handler",
     )  # fmt: skip
     answers = {name: await ask(name) for name in alone}
     first = ask("context", "r1")

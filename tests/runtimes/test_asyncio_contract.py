@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -191,6 +192,124 @@ def test_what_is_no_part_of_a_simulation_is_refused_in_one_sentence(what):
     assert "\n" not in sentence
 
 
+class Lingering(Node):
+    """Leaves a generator that has something to do in its end."""
+
+    def __init__(self, how: str):
+        self.how = how
+
+    async def handle(self) -> None:
+        async for _ in self._numbers():
+            break
+
+    async def _numbers(self):
+        try:
+            while True:
+                yield 1
+        finally:
+            await asyncio.sleep(0.1)
+            if self.how == "fails":
+                raise KeyError("in the end")
+            self.peer("sink").hear()
+
+
+class Sink(Node):
+    async def hear(self) -> None:
+        self.note("heard")
+
+
+async def leave_and_wait(self) -> None:
+    self.peer("lingering").handle()
+    await asyncio.sleep(1)
+    self.note("tasks", seen=len(asyncio.all_tasks()))
+
+
+@pytest.mark.parametrize(("crashed", "heard"), [(False, 1), (True, 0)])
+def test_what_a_generator_does_in_its_end_is_its_nodes(crashed, heard):
+    faults = FaultPlan().crash("lingering", at=0.05) if crashed else FaultPlan()
+    nodes = node("lingering", Lingering, how="ends"), node("sink", Sink)
+    notes = simulate_work(leave_and_wait, *nodes, faults=faults, network=TEN_MS).notes
+    assert sum(note.label == "heard" for note in notes) == heard
+    assert notes[-1].details["seen"] == 1  # the other node's tasks are no business of this one's
+
+
+def test_an_error_in_a_generators_end_is_its_nodes_failure():
+    with pytest.raises(NodeFailure, match=r"KeyError in lingering at 0\.110\d* s"):
+        simulate_work(leave_and_wait, node("lingering", Lingering, how="fails"), node("sink", Sink), network=TEN_MS)
+
+
+def test_no_node_can_stop_the_loop_of_all():
+    async def work(self) -> None:
+        asyncio.get_running_loop().stop()
+
+    with pytest.raises(NodeFailure, match=r"NotSimulated in client at 0\.000000 s: loop.stop is not part of"):
+        simulate_work(work)
+
+
+def test_a_nodes_exception_handler_does_not_hear_of_another_nodes_errors():
+    class Cyclic(Node):
+        async def handle(self) -> None:
+            async def fail() -> None:
+                me = asyncio.current_task()
+                await asyncio.sleep(0.001)
+                raise ValueError(me.get_name())  # its frame holds the task, so only the garbage collector frees it
+
+            asyncio.get_running_loop().create_task(fail())
+
+    async def work(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: self.note("not mine"))
+        self.peer("cyclic").handle()
+        await asyncio.sleep(0.1)
+        gc.collect()
+        await asyncio.sleep(0.1)
+
+    with pytest.raises(NodeFailure, match=r"ValueError in cyclic at 0\.011\d* s"):
+        simulate_work(work, node("cyclic", Cyclic), network=TEN_MS)
+
+
+def test_asyncios_own_methods_may_be_called_with_the_task_of_a_first_step():
+    class Server(Node):
+        async def handle(self) -> list:
+            task = asyncio.current_task()
+            kind = type(task)
+            return [kind.get_name(task) == task.get_name(), asyncio.Task.get_coro(task) is not None, task.cancelling()]
+
+        async def mark(self) -> bool:
+            task = asyncio.current_task()
+            was_marked = hasattr(task, "mark")
+            task.mark = True
+            return was_marked
+
+    async def work(self) -> None:
+        marks = [await self.peer("server").mark() for _ in range(3)]
+        self.note("answer", of=await self.peer("server").handle(), marks=marks)
+
+    (note,) = simulate_work(work, node("server", Server)).notes
+    assert note.details == {"of": [True, True, 0], "marks": [False, False, False]}
+
+
+def test_a_constructor_may_make_what_belongs_to_the_loop_and_must_not_exit():
+    class Early(Node):
+        def __init__(self) -> None:
+            self.future = asyncio.Future()
+
+        async def handle(self) -> bool:
+            return self.future.get_loop() is asyncio.get_running_loop()
+
+    class Leaving(Node):
+        def __init__(self) -> None:
+            sys.exit(0)
+
+    async def work(self) -> None:
+        self.note("answer", same=await self.peer("early").handle())
+
+    (note,) = simulate_work(work, node("early", Early)).notes
+    assert note.details["same"]
+    with pytest.raises(NodeFailure, match=r"SystemExit in leaving at 0\.000000 s: 0"):
+        simulate_work(work, node("leaving", Leaving))
+
+
 @pytest.mark.parametrize("loop_is", ["simulated", "plain"])
 def test_cancelled_timers_are_dropped(loop_is):
     queue_lengths = []
@@ -211,14 +330,15 @@ def test_cancelled_timers_are_dropped(loop_is):
     assert max(queue_lengths) < 1000
 
 
-def test_so_are_calls_that_were_answered_long_before_their_timeout():
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_so_are_calls_that_were_answered_long_before_their_timeout(spread):
     class Echo(Node):
         async def echo(self) -> None: ...
 
     async def work(self) -> None:
         for _ in range(10_000):
-            await self.peer("echo").echo(timeout=3600.0)
-        self.note("remembered", calls=sum(len(lane.calls) for lane in self._host._deadlines.values()))
+            await self.peer("echo").echo(timeout=3600.0 + spread * self.random.random())
+        self.note("remembered", calls=len(self._host._deadlines) + len(self._host._delays))
 
     (note,) = simulate_work(work, node("echo", Echo), network=TEN_MS).notes
     assert note.details["calls"] < 2500
