@@ -200,6 +200,10 @@ def tell(task: Any) -> None:
     if not task.cancelled():
         error = task.exception()
         task._finish(task._subject, None if error is not None else task.result(), error)
+        if error is not None:
+            # It has been told: asyncio need not complain of it. Asked once more later, since a task that calls this at
+            # once will only then note that nobody has asked.
+            task._loop.call_soon(task.exception)
 
 
 class FirstStep(NamedTuple):

@@ -239,7 +239,7 @@ class Drive:
 
     def _on_unreadable(self, source: str, error: Exception) -> None:
         # The node could pickle what it recorded, and nobody can make it again: an error of the node's code.
-        self._fail(NodeFailure(failure_in(self._processes[source].name, error, round(self._now() * 1e6))))
+        self._fail(NodeFailure(failure_in(self._processes[source].name, error, round(1e6 * self._now()))))
 
     def _heard_hello(self, process: Process, hello: dict[str, Any]) -> None:
         process.hello = hello

@@ -259,7 +259,7 @@ def test_the_read_inversion_of_overlapping_quorums_is_found():
     assert verdict.status == ILLEGAL
     *writes, newer, older = verdict.counterexample
     assert [one.function for one in writes] == ["write", "write"]
-    assert (newer.returned_us, older.invoked_us) == (4_136_095, 4_142_325)
+    assert 4_136_000 < newer.returned_us < older.invoked_us < 4_143_000
     assert [newer.process, older.process] == ["client-2.389", "client-1.397"]
     assert [newer.value, older.value] == [writes[1].value, writes[0].value]
     assert verdict.roles[-1] == "began after the 3rd had ended, and its answer fits nowhere after that"
