@@ -156,7 +156,7 @@ class _NodeProcess:
             self._wire.send_frame(message[2], ready)
 
     def failed(self, error: BaseException) -> None:
-        at_us = self.now_us() if self._start_ns else 0
+        at_us = max(self.now_us(), 0) if self._start_ns else 0  # it is made a moment before the run begins
         trace = "".join(traceback.format_exception(error)[-3:])
         self._tell("failed", failure_in(self._life.name, error, at_us), trace)
 

@@ -283,6 +283,8 @@ def _own_environment(folder: str) -> dict[str, str]:
         # Ray starts an idle process for each core, in case; here every process is a node somebody asked for.
         "RAY_enable_worker_prestart": "0",
         "RAY_prestart_worker_first_driver": "0",
+        # What is killed while it starts is started again after this long: a minute, if Ray had its way.
+        "RAY_worker_register_timeout_seconds": "25",
         # Ray's own switch for "this machine alone": without it, it listens on every interface.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",

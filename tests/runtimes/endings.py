@@ -33,7 +33,8 @@ PAIRS = 500
 """A run of about five seconds, if nothing ends it."""
 NODES = 5
 
-VICTIMS = ("driver", "node", "raylet", "GCS", "agent", "broker", "guard")
+VICTIMS = ("driver", "node", "raylet", "GCS", "agent", "broker", "guard", "worker")
+"""A worker is a process that is yet to become a node."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 CELL = f"""
 import labkit
@@ -103,7 +104,8 @@ class Family:
     def _part(self, process: psutil.Process) -> str:
         with suppress(psutil.Error):
             command = " ".join(process.cmdline())
-            parts = {"gcs_server ": "GCS", "raylet/raylet ": "raylet", "agent": "agent", "NodeActor": "node"}
+            parts = {"gcs_server ": "GCS", "raylet/raylet ": "raylet", "NodeActor": "node"}
+            parts |= {"_worker.py": "worker", "agent.py": "agent", "agent/main.py": "agent", "Agent": "agent"}
             if "ray_guard" in command:
                 return "broker" if "ray_guard" in " ".join(process.parent().cmdline()) else "guard"
             return next((part for sign, part in parts.items() if sign in command), command[:60] or process.name())
@@ -262,9 +264,10 @@ def _strike(ending: Ending, host: Any, family: Family, chance: random.Random) ->
     if ending.victim == "driver":
         return host.strike(ending.signal)
     living = family.living(ending.victim)
-    if living:
-        with suppress(psutil.Error):
-            chance.choice(living).send_signal(ending.signal)
+    if not living and not host.is_over() and ending.victim != "worker":  # it may have become a node meanwhile
+        ending.complaints.append("nobody to strike")
+    with suppress(psutil.Error, IndexError):
+        chance.choice(living).send_signal(ending.signal)
 
 
 def _wait(family: Family, seconds: float, until: Any) -> None:
@@ -286,7 +289,10 @@ def random_endings(count: int, chance: random.Random) -> Iterator[Ending]:
     for number in range(count):
         victim = VICTIMS[number % len(VICTIMS)]
         host, which, phase = chance.choice(tuple(HOSTS)), chance.choice(SIGNALS), chance.choice(("boot", "run", "run"))
-        yield Ending(host, victim, which, phase, round(chance.uniform(0.0, 4.0), 2))
+        if victim == "worker":
+            yield Ending(host, victim, which, "boot", round(chance.uniform(0.0, 0.5), 2))
+        else:
+            yield Ending(host, victim, which, phase, round(chance.uniform(0.0, 4.0), 2))
 
 
 def main() -> int:
