@@ -22,6 +22,7 @@ from labkit.checkers.replacement import (
     last_reads,
     reads_and_writes,
     survivals,
+    told_apart,
 )
 from labkit.history import Note, Operation
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
@@ -206,38 +207,42 @@ def no_write_dropped(
 ) -> Verdict:
     """OK if a write is gone in the end exactly if a writer that had read it replaced it, and all final reads agree.
 
+    It judges a store at rest: before the last reads of each key began, its servers must have had time to exchange what
+    they have. Without that, a store that is only slow is accused.
+
     A write replaces what the last read of its own process returned, a read returns the values of all siblings, and
-    the last read of each key tells what is left. Only writes that returned before it began are judged. `through` says
-    which server took a write; without it, one took them all.
+    the last read of each key tells what is left. Only writes that returned before it began are judged, and of these
+    only such as share their value with no other write of the key. `through` says which server took a write; without
+    it, one took them all.
 
     The counterexample is a dropped write, what the writer that may have dropped it had read, its write through the same
     server, and the last read, which lacks the first; or else a write that was replaced, with the read, the write that
-    replaced it, and a read that has it still; or two final reads that differ. UNKNOWN if no acknowledged write was
-    read afterwards.
+    replaced it, and a read that has it still; or a read of what nobody had begun to write; or two final reads that
+    differ. UNKNOWN if there was no write to judge.
     """
     history = list(operations)
     last = last_reads(history)
     acknowledged = [write for write in history if write.function == "write" and write.ok]
-    judged = [write for write in acknowledged if _is_read_afterwards(write, last)]
-    wrong = _wrong(history, last, acknowledged, through)
+    judged = list(_judged(history, last))
+    wrong = _wrong(history, last, len(judged), through)
     if wrong is not None:
         return Verdict(NO_WRITE_DROPPED, ILLEGAL, *wrong)
+    left_out = _left_out(acknowledged, judged, last)
     if not judged:
-        return Verdict(NO_WRITE_DROPPED, UNDECIDED, _nothing_read(len(acknowledged)))
-    others = len(acknowledged) - len(judged)
-    left_out = f"; {others} of {len(acknowledged)} not judged, since not read afterwards" if others else ""
-    return Verdict(NO_WRITE_DROPPED, HOLDS, f"{count(len(judged), 'acknowledged write')}{left_out}")
+        return Verdict.of_nothing(NO_WRITE_DROPPED, left_out or "no write was acknowledged")
+    number = count(len(judged), "acknowledged write")
+    return Verdict(NO_WRITE_DROPPED, HOLDS, f"{number}; {left_out}" if left_out else number)
 
 
 def _wrong(
     history: Sequence[Operation],
     last: dict[Any, Operation],
-    acknowledged: Sequence[Operation],
+    judged: int,
     through: Callable[[Operation], Hashable],
 ) -> tuple[str, tuple[Operation, ...]] | None:
     """What is wrong, with the story that shows it best."""
     if dropped := list(dropped_writes(history)):
-        what = f"{len(dropped)} of {len(acknowledged)} acknowledged writes vanished, and nobody had read them"
+        what = f"{len(dropped)} of {count(judged, 'acknowledged write')} vanished, and nobody had read them"
         writes = list(reads_and_writes(history))
         return what, min((_story(write, writes, last[write.key], through) for write in dropped), key=_rank)
     if kept := list(survivals(history)):
@@ -245,23 +250,34 @@ def _wrong(
         what = f"{count(number, 'write')} had been read and replaced, and can be read still"
         return what, min(kept, key=lambda each: each.replacing.invoked_us - each.write.invoked_us).story
     if invented := next(inventions(history), None):
-        return f"a read of {invented.key!r} returned what nobody has written", (invented,)
+        return f"a read of {invented.key!r} returned what nobody had written", (invented,)
     if differing := list(disagreements(history)):
         return f"the final reads of {count(len(differing), 'key')} do not agree", differing[0]
     return None
 
 
 def dropped_writes(operations: Iterable[Operation]) -> Iterator[Operation]:
-    """The acknowledged writes that were neither left in the end nor read by a writer that replaced them."""
+    """The acknowledged writes that were neither left in the end nor read by a writer that replaced them.
+
+    A write that shares its value with another of its key is none of them: which one is left cannot be told.
+    """
     history = list(operations)
     last = last_reads(history)
     # A write of unknown outcome may have replaced what its writer had read, and then rightly.
     replaced = {
         (write.key, value) for read, write in reads_and_writes(history) if read is not None for value in read.value
     }
+    for write in _judged(history, last):
+        if write.value not in last[write.key].value and (write.key, write.value) not in replaced:
+            yield write
+
+
+def _judged(history: Sequence[Operation], last: dict[Any, Operation]) -> Iterator[Operation]:
+    """The acknowledged writes that were read afterwards, and can be told apart from all others of their key."""
+    alone = told_apart(history)
     for write in history:
-        is_judged = write.function == "write" and write.ok and _is_read_afterwards(write, last)
-        if is_judged and write.value not in last[write.key].value and (write.key, write.value) not in replaced:
+        is_acknowledged = write.function == "write" and write.ok
+        if is_acknowledged and _is_read_afterwards(write, last) and (write.key, write.value) in alone:
             yield write
 
 
@@ -270,11 +286,12 @@ def _is_read_afterwards(write: Operation, last: dict[Any, Operation]) -> bool:
     return read is not None and write.returned_us is not None and write.returned_us < read.invoked_us
 
 
-def _nothing_read(acknowledged: int) -> str:
-    if not acknowledged:
-        return "no write was acknowledged"
-    was = "was" if acknowledged == 1 else "were"
-    return f"{count(acknowledged, 'acknowledged write')} {was} not read afterwards"
+def _left_out(acknowledged: Sequence[Operation], judged: Sequence[Operation], last: dict[Any, Operation]) -> str:
+    """How many of the acknowledged writes are not judged, and why; empty if all are."""
+    unread = sum(not _is_read_afterwards(write, last) for write in acknowledged)
+    shared = len(acknowledged) - len(judged) - unread
+    reasons = [(unread, "not read afterwards"), (shared, "another write has the same value")]
+    return ", ".join(f"{number} of {len(acknowledged)} not judged, since {why}" for number, why in reasons if number)
 
 
 def _story(

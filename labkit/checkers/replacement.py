@@ -2,7 +2,7 @@
 
 A write replaces what the last read of its own process returned; a read returns the values of all siblings. In the end,
 once every write of a key has ended, what somebody replaced knowingly is gone, and whoever is asked gives one answer.
-Values that two writes share cannot be told apart, and are not judged.
+Two writes of a key that share their value cannot be told apart: neither is judged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.calls import FAIL
+from labkit.checkers.linearization import in_order, precedes
 from labkit.history import Operation
 
 ReadAndWrite = tuple[Operation | None, Operation]
@@ -36,7 +37,7 @@ class Survival:
 def reads_and_writes(history: Iterable[Operation]) -> Iterator[ReadAndWrite]:
     """The writes that may have happened, each with what its writer had read of the key, in order of invocation."""
     seen_by: dict[tuple[str, Any], Operation] = {}
-    for operation in sorted(history, key=lambda operation: operation.invoked_us):
+    for operation in sorted(history, key=in_order):
         name = (operation.process, operation.key)
         if operation.function == "read" and operation.ok:
             seen_by[name] = operation
@@ -72,7 +73,7 @@ def final_reads(history: Iterable[Operation]) -> dict[Any, list[Operation]]:
 def survivals(history: Iterable[Operation]) -> Iterator[Survival]:
     """The writes that a read shows in the end although an acknowledged write had replaced them before it began."""
     history = list(history)
-    written = _told_apart(history)
+    written = told_apart(history)
     reads = final_reads(history)
     for seen, replacing in reads_and_writes(history):
         if seen is None or not replacing.ok or replacing.returned_us is None:
@@ -81,17 +82,27 @@ def survivals(history: Iterable[Operation]) -> Iterator[Survival]:
             write = written.get((replacing.key, value))
             late = (read for read in reads.get(replacing.key, ()) if value in read.value)
             read = next((read for read in late if read.invoked_us > replacing.returned_us), None)
-            if write is not None and read is not None:
+            if write is not None and write is not replacing and read is not None:
                 yield Survival(write, seen, replacing, read)
 
 
 def inventions(history: Iterable[Operation]) -> Iterator[Operation]:
-    """The reads that returned a value that no write of the key can have written."""
+    """The reads that returned a value that no write of the key can have written by then: none had begun.
+
+    Raises `BadInput` for a successful read that never returned.
+    """
     history = list(history)
-    written = {(write.key, write.value) for write in history if write.function == "write" and write.outcome != FAIL}
+    writes: dict[tuple[Any, Any], list[Operation]] = defaultdict(list)
+    for write in history:
+        if write.function == "write" and write.outcome != FAIL:
+            writes[write.key, write.value].append(write)
     for read in history:
-        if read.function == "read" and read.ok and any((read.key, value) not in written for value in read.value):
+        if read.function == "read" and read.ok and any(_is_invented(read, writes, value) for value in read.value):
             yield read
+
+
+def _is_invented(read: Operation, writes: dict[tuple[Any, Any], list[Operation]], value: Any) -> bool:
+    return all(precedes(read, write) for write in writes.get((read.key, value), ()))
 
 
 def disagreements(history: Iterable[Operation]) -> Iterator[tuple[Operation, Operation]]:
@@ -114,8 +125,8 @@ def disagreements(history: Iterable[Operation]) -> Iterator[tuple[Operation, Ope
                 break
 
 
-def _told_apart(history: Iterable[Operation]) -> dict[tuple[Any, Any], Operation]:
-    """By key and value the write that alone has written it."""
+def told_apart(history: Iterable[Operation]) -> dict[tuple[Any, Any], Operation]:
+    """By key and value the write that alone may have written it."""
     writes = [operation for operation in history if operation.function == "write" and operation.outcome != FAIL]
     times = Counter((write.key, write.value) for write in writes)
     return {(write.key, write.value): write for write in writes if times[write.key, write.value] == 1}

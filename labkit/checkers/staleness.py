@@ -16,7 +16,7 @@ from typing import Any
 
 from labkit.calls import FAIL, UNKNOWN
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, ILLEGAL, Verdict
 
 PROPERTY = "every read is fresh"
 ROLES = (
@@ -75,7 +75,7 @@ def fresh_reads(operations: Iterable[Operation], judged: Iterable[ReadJudgement]
         if worst is None or _span(judgement) < _span(worst):
             worst = judgement
     if not count:
-        return Verdict(PROPERTY, UNDECIDED, "the history has no successful read")
+        return Verdict.of_nothing(PROPERTY, "the history has no successful read")
     if worst is None:
         return Verdict(PROPERTY, HOLDS, f"{count} reads")
     story = tuple(operation for operation in (worst.returned, worst.missed, worst.read) if operation is not None)

@@ -1,4 +1,9 @@
-"""How long a booking of lab 20 stays half done: one measure for every protocol, from what the services noted."""
+"""How long a booking of lab 20 stays unsettled: one measure for every protocol, from what the services noted.
+
+Unsettled, or half done, is what has begun at one service and is not settled at all of them. By two-phase commit it is
+promised (voted, its row locked), and nothing of it is visible before the commit. By a saga it is done at one, and
+visible. So the measure says how long it lasts, and not what others meet meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,10 @@ PROMISED, DONE = "promised", "done"
 
 
 class HalfDone(NamedTuple):
-    """A stretch of time, in microseconds, at whose every instant `request` was done at some of its services only.
+    """A stretch of time, in microseconds, at whose every instant `request` had begun and was not settled everywhere.
 
-    A service that has voted for it and has not carried out the outcome counts as one that is neither here nor there.
+    By two-phase commit it was promised: some service had voted, and not carried out the outcome. By a saga it was done,
+    and visible, at some of its services only.
     """
 
     request: str
@@ -33,7 +39,7 @@ class HalfDone(NamedTuple):
 
 
 def half_done(notes: Iterable[Note], services: int, end_us: int) -> list[HalfDone]:
-    """Each stretch for which a booking was half done, in the order in which they ended.
+    """Each stretch for which a booking was unsettled, in the order in which they ended.
 
     It begins with the first service's vote or step, durable, and ends once all `services` have carried out the commit
     or their steps, durably, or each that voted has learned of the abort, or each step has been compensated. Attempts of
@@ -64,7 +70,7 @@ def at_crashes(stretches: Iterable[HalfDone], faults: Iterable[Fault]) -> list[H
 
 
 def looks_at_half(looks: Sequence[Operation], stretches: Iterable[HalfDone]) -> list[Operation]:
-    """The looks that showed a booking which was half done from before the look began until after its answer.
+    """The looks that showed a booking which was unsettled from before the look began until after its answer.
 
     So these are certain. A look that met a booking's last step on its way may have shown half of it too.
     """

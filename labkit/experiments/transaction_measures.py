@@ -72,15 +72,17 @@ def _is_needed(message: Message) -> bool:
 
 def _half_done(result: Result, stretches: list[HalfDone]) -> Iterator[Measure]:
     lengths = [stretch.length_us / 1e6 for stretch in stretches]
-    yield Measure("half_done_p50", percentile(lengths, 0.5), "s", "half of the times it took at most this to be whole")
+    yield Measure(
+        "half_done_p50", percentile(lengths, 0.5), "s", "half of the times, a booking was unsettled for at most this"
+    )
     longest = max(lengths, default=math.nan)
-    yield Measure("half_done_max", longest, "s", "the longest that a booking was done at some of its services only")
+    yield Measure("half_done_max", longest, "s", "the longest from the first vote or step until all is settled")
     caught = at_crashes(stretches, result.faults)
     is_crashed = any(fault.kind == "crash" for fault in result.faults)
     number = len({stretch.request for stretch in caught}) if is_crashed else math.nan
-    yield Measure("half_done_at_crash", number, "", "bookings that were half done when something was killed")
+    yield Measure("half_done_at_crash", number, "", "bookings that were unsettled when something was killed")
     longest = max((stretch.length_us / 1e6 for stretch in caught), default=math.nan)
-    yield Measure("half_done_over_crash", longest, "s", "the longest that one of those stayed half done")
+    yield Measure("half_done_over_crash", longest, "s", "the longest that one of those stayed unsettled")
 
 
 def _rest_us(result: Result) -> int:
@@ -97,7 +99,7 @@ def _seen(result: Result, stretches: list[HalfDone]) -> Iterator[Measure]:
     seen = math.nan if effects is None else share(len(list(undone_reads(reads, effects))), answered)
     yield Measure("undone_reads", seen, "", "share of looks that showed a seat taken whose booking was undone")
     half = share(len(looks_at_half(reads, stretches)), answered)
-    yield Measure("half_seen", half, "", "share of looks that surely showed a booking which was half done")
+    yield Measure("half_seen", half, "", "share of looks that surely showed a booking not settled at all services")
     yield Measure("look_p99", percentile(result.latencies("look"), 0.99), "s", "99% of the looks took at most this")
     lost = share(_lost_sales(books, _stocks(result)), len(books)) if effects is not None else math.nan
     yield Measure("lost_sales", lost, "", "share refused for want of what was left over in the end")

@@ -207,6 +207,10 @@ def left(*values, at=100):
         # Nobody reads what was never written.
         (edit("a", 0, []) + left("a", "c"), ILLEGAL),
         (edit("a", 0, []) + edit("b", 1, [], outcome="fail") + left("a", "b"), ILLEGAL),
+        (left("a", at=0) + edit("a", 3, []) + left("a"), ILLEGAL),  # nor before it is written
+        (left("a", at=4) + edit("a", 3, []) + left("a"), HOLDS),  # a touch is no order
+        (left("v", at=0) + edit("a", 3, [], value="v") + edit("b", 9, ["v"], value="v") + left("v"), ILLEGAL),
+        (left("v", at=7) + edit("a", 3, [], value="v") + edit("b", 9, ["v"], value="v") + left("v"), UNDECIDED),
     ],
 )
 def test_a_write_may_only_vanish_by_one_that_has_read_it(history, status):
@@ -247,6 +251,27 @@ def test_the_story_of_a_survivor_is_the_write_its_reader_what_it_wrote_and_the_l
 def test_two_writes_of_one_value_cannot_be_told_apart_and_are_not_accused():
     again = edit("a", 0, [], value="v") + edit("b", 10, ["v"]) + edit("c", 20, ["b"], value="v") + left("v")
     assert no_write_dropped(again).status == HOLDS
+
+
+def test_a_write_that_shares_its_value_is_not_judged_and_not_counted():
+    """c's v is dropped unread, but somebody had read and replaced a's v; the write of b is all that can be judged."""
+    history = edit("a", 0, [], value="v") + edit("b", 10, ["v"]) + edit("c", 20, [], value="v") + left("b")
+    verdict = no_write_dropped(history)
+    assert verdict.status == HOLDS
+    assert verdict.explanation == "1 acknowledged write; 2 of 3 not judged, since another write has the same value"
+    nothing = no_write_dropped(edit("a", 0, [], value="v") + edit("c", 20, [], value="v") + left())
+    assert nothing.status == UNDECIDED and nothing.vacuous
+    assert nothing.explanation == "2 of 2 not judged, since another write has the same value"
+    lost = no_write_dropped(history + edit("d", 30, []) + left("b", at=110))
+    assert lost.status == ILLEGAL and lost.explanation.startswith("1 of 2 acknowledged writes vanished")
+
+
+def test_a_process_reads_nothing_that_it_writes_itself_from_then_on():
+    read = Operation("a", "read", "k", ("a",), 0, 5, "ok", number=1)
+    write = Operation("a", "write", "k", "a", 5, 9, "ok", number=2)
+    verdict = no_write_dropped([write, read, *left("a")])
+    assert verdict.status == ILLEGAL and verdict.counterexample == (read,)
+    assert verdict.explanation == "a read of 'k' returned what nobody had written"
 
 
 def test_only_a_write_through_the_same_server_is_named():

@@ -158,6 +158,17 @@ def test_nothing_is_killed_and_nothing_is_counted_as_caught(protocol):
     assert 0 < result["half_done_p50"] <= result["half_done_max"] < 0.2
 
 
+def test_by_two_phase_commit_what_the_kill_interrupts_is_promised_everywhere_done_nowhere_and_then_aborted():
+    result = book(protocol=TWO_PHASE, crash="coordinator", downtime=1.0, bookings=1)
+    killed_us = round(result.faults[0].at * 1e6)
+    before, after = ([each for each in result.notes if (each.at_us > killed_us) is late] for late in (False, True))
+    voters = {each.node for each in before if each.label == "votes yes"}
+    assert voters == {"flight", PAYMENT} and not any(each.label == "learned" for each in before)
+    interrupted = next(each.details["_transaction"] for each in before if each.label == "votes yes")
+    told = [each for each in after if each.label == "learned" and each.details["_transaction"] == interrupted]
+    assert [each.details["outcome"] for each in told] == ["abort", "abort"]
+
+
 def test_the_price_of_being_half_done_is_waiting_by_two_phase_commit_and_being_seen_by_a_saga():
     dials = {"crash": "coordinator", "downtime": 2.0, "bookings": 30, "reads": 200, "flights": 5}
     locked, seen = (book(protocol=protocol, **dials) for protocol in (TWO_PHASE, ORCHESTRATED))
