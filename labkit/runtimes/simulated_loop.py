@@ -24,8 +24,8 @@ import simpy
 from simpy.events import NORMAL, Event
 
 from labkit.eager import tell
-from labkit.errors import LabkitError, NodeFailure, NotSimulated, failure_in
-from labkit.runtimes.refusals import Refusing
+from labkit.errors import LabkitError, NodeFailure
+from labkit.runtimes.shared_loop import SharedLoop
 from labkit.runtimes.simulated_tasks import Handle, Incarnation, SimulatedFuture, SimulatedTask, Timer, at_its_end
 
 Callback = Callable[..., object]
@@ -45,25 +45,20 @@ FEW_CANCELLED = 100
 """Cancelled timers that may stay in the queue whatever its length."""
 
 
-class SimulatedLoop(Refusing):
+class SimulatedLoop(SharedLoop):
     """Runs coroutines in virtual time; one object, one run.
 
     Entries of SimPy's queue are events of SimPy's own, callbacks and timers, functions to call, or tuples: messages,
-    whose third is the name of their receiver. `owner` is the node whose code is running, to which all that is begun
-    then belongs.
+    whose third is the name of their receiver.
     """
-
-    owner: Incarnation | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self.receivers: dict[str, tuple[Callable[[tuple], None], Incarnation]] = {}
         self.environment = simpy.Environment(0)
         self.numbers = 0
-        self.errors: list[NodeFailure] = []
         self._cancelled = 0  # timers in the queue that will never fire
         self._fired = 0.0  # the latest time that a timer which has fired was set to
-        self._generators: dict[int, Incarnation | None] = {}  # by identity, the node that each belongs to
 
     # What asyncio itself asks of a loop.
 
@@ -141,44 +136,6 @@ class SimulatedLoop(Refusing):
             self.owner.keep(task)
         return task
 
-    @property
-    def _task_factory(self) -> Any:
-        return self._own_factory if self.owner is None else self.owner.task_factory
-
-    @_task_factory.setter
-    def _task_factory(self, factory: Any) -> None:
-        if self.owner is None:
-            self._own_factory = factory
-        else:
-            self.owner.task_factory = factory
-
-    @property
-    def _exception_handler(self) -> Any:
-        # What the node that runs now has set: another is not told of its errors.
-        return self._own_handler if self.owner is None else self.owner.exception_handler
-
-    @_exception_handler.setter
-    def _exception_handler(self, handler: Any) -> None:
-        if self.owner is None:
-            self._own_handler = handler
-        else:
-            self.owner.exception_handler = handler
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Take an error that nobody awaited, on behalf of the node that it belongs to."""
-        source = context.get("task") or context.get("future")
-        with self.on_behalf_of(getattr(source, "owner", None) or self.owner):
-            super().call_exception_handler(context)
-
-    def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """End the run with the error of a node, unless the node is dead."""
-        source, owner = context.get("task") or context.get("future"), self.owner
-        if owner is None:
-            super().default_exception_handler(context)
-        elif owner.alive:
-            error = context.get("exception") or NodeFailure(context["message"])
-            self.fail(error, owner, getattr(source, "failed_us", None))
-
     def timer_cancelled(self) -> None:
         """Note that a timer in the queue will not fire; now and then, drop all of those."""
         self._cancelled += 1
@@ -198,40 +155,7 @@ class SimulatedLoop(Refusing):
         self._check_closed()
         self._check_callback(callback, method)
 
-    def _asyncgen_firstiter_hook(self, generator: Any) -> None:
-        super()._asyncgen_firstiter_hook(generator)
-        # Not by weak reference: that is gone before the generator's end is told. An identity may come again, and is
-        # then overwritten.
-        self._generators[id(generator)] = self.owner
-
-    def _asyncgen_finalizer_hook(self, generator: Any) -> None:
-        owner = self._generators.pop(id(generator), None)
-        self._asyncgens.discard(generator)
-        if not self._closed and (owner is None or owner.alive):
-            with self.on_behalf_of(owner):
-                # The class's own: a task may be in the making (labkit.eager).
-                SimulatedLoop.call_soon(self, self.create_task, generator.aclose())
-
-    def stop(self) -> None:
-        """Let `run_forever` return; a node has no loop of its own to stop, which is then its error."""
-        if self.owner is not None:
-            raise NotSimulated("loop.stop is not part of a simulation: all nodes share one loop; return from `run`")
-        self.end()
-
     # What the simulated runtime asks of it.
-
-    def end(self) -> None:
-        """Let `run_until` return at the end of this instant."""
-        self._stopping = True
-
-    @contextmanager
-    def on_behalf_of(self, owner: Incarnation | None) -> Iterator[None]:
-        """Let what is begun in the ``with`` block belong to `owner`."""
-        previous, self.owner = self.owner, owner
-        try:
-            yield
-        finally:
-            self.owner = previous
 
     def schedule_us(self, delay_us: int, run: Callable[[], object]) -> None:
         """Call ``run()`` after `delay_us`, on behalf of no node; or a `Handle`, on behalf of its own."""
@@ -242,13 +166,6 @@ class SimulatedLoop(Refusing):
         """Let what has waited for a paused node run now, in the order in which it came."""
         self._ready.extend(backlog)
         backlog.clear()
-
-    def fail(self, error: BaseException, owner: Incarnation, at_us: int | None = None) -> None:
-        """Keep the error of a node, which was at `at_us` if it was not now, and let `run_until` return."""
-        failure = NodeFailure(failure_in(owner.name, error, self.environment._now if at_us is None else at_us))
-        failure.__cause__ = error
-        self.errors.append(failure)
-        self.end()
 
     def run_until(self, limit_us: int, check: Callable[[], None]) -> bool:
         """Run until `end` is called; False if the limit came, or nothing was left to do, or an error was kept.
