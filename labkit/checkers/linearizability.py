@@ -38,12 +38,13 @@ def linearizable(operations: Iterable[Operation], model: Model = REGISTER, most_
 
     That is configurations beyond one for each operation, of all objects together, the shortest histories first. The
     counterexample is a part of the history that is not linearizable by itself, in order of invocation, as small as it
-    was found within `SHRINKING_STEPS`. Its roles are places in the longest order
-    that explains the other answers. Raises `BadInput` for a history that cannot be one, for an operation that the model
-    does not have, and for keys and values that are not hashable.
+    was found within `SHRINKING_STEPS`. Its roles are places in the longest order that explains the other answers, or in
+    the longest that was met if the search for it takes too many steps. Raises `BadInput` for a history that cannot be
+    one, for an operation that the model does not have, and for keys and values that are not hashable.
     """
     if most_steps < 0:
         raise BadInput(f"most_steps is {most_steps!r}: it must be 0 or more")
+    _check_hashable("initial", model.initial, model)
     parts = _parts(operations, model)
     if not any(operation.ok and model.reads(operation) for part in parts for operation in part):
         return Verdict(PROPERTY, UNDECIDED, "the history has no answer that could be wrong")
@@ -107,11 +108,11 @@ def _check(operation: Operation, model: Model) -> None:
         _check_hashable("value", model.seen(operation), operation)
 
 
-def _check_hashable(name: str, value: object, operation: Operation) -> None:
+def _check_hashable(name: str, value: object, where: Operation | Model) -> None:
     try:
         hash(value)
     except TypeError:
-        raise BadInput(f"{name} is {value!r} in {operation}: it must be hashable, as a tuple is") from None
+        raise BadInput(f"{name} is {value!r} in {where}: it must be hashable, as a tuple is") from None
 
 
 def _impossible(part: Story, model: Model) -> Story:

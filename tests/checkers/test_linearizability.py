@@ -376,6 +376,7 @@ def test_a_bound_that_is_reached_is_never_a_yes():
         ([Operation("p", "read", "x", 1, 0, 1, "maybe")], {}, "outcome is 'maybe' in .*: it must be 'ok', 'fail' or"),
         ([read("p", 1, 0, 1)], {"most_steps": -1}, "most_steps is -1: it must be 0 or more"),
         ([read("p", [1], 0, 1)], {}, r"value is \[1\] in .*: it must be hashable, as a tuple is"),
+        ([read("p", 1, 0, 1)], {"model": Register([])}, r"initial is \[\] in .*: it must be hashable, as a tuple is"),
         ([write("p", [1], 0, 1, "unknown")], {}, r"value is \[1\] in .*: it must be hashable, as a tuple is"),
         ([read("p", 1, 0, 1, key=["x"])], {}, r"key is \['x'\] in .*: it must be hashable, as a tuple is"),
         (
