@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
-from labkit.calls import FAIL
-from labkit.checkers.linearization import Judgement, in_order, judge, precedes
+from labkit.calls import FAIL, OK, UNKNOWN
+from labkit.checkers.linearization import Judgement, check_times, in_order, judge, precedes
 from labkit.checkers.models import Model, Register
 from labkit.errors import BadInput
 from labkit.history import Operation
@@ -26,6 +27,9 @@ MOST_STEPS = 50_000
 FEW_STEPS = 2_000
 """Configurations that the search of one stretch of a history may visit, where something smaller is looked for."""
 
+SHRINKING_STEPS = 20_000
+"""What all such searches may cost together, of all objects: configurations, and one for every ten operations."""
+
 Story = Sequence[Operation]
 
 
@@ -34,71 +38,143 @@ def linearizable(operations: Iterable[Operation], model: Model = REGISTER, most_
 
     That is configurations beyond one for each operation, of all objects together, the shortest histories first. The
     counterexample is a part of the history that is not linearizable by itself, in order of invocation, as small as it
-    was found. Its roles are places in the longest order that explains the other answers. Raises `BadInput` for a
-    history that cannot be one.
+    was found within `SHRINKING_STEPS`. Its roles are places in the longest order that explains the other answers, or in
+    the longest that was met if the search for it takes too many steps. Raises `BadInput` for a history that cannot be
+    one, for an operation that the model does not have, and for keys and values that are not hashable.
     """
     if most_steps < 0:
         raise BadInput(f"most_steps is {most_steps!r}: it must be 0 or more")
+    _check_hashable("initial", model.initial, model)
     parts = _parts(operations, model)
     if not any(operation.ok and model.reads(operation) for part in parts for operation in part):
         return Verdict(PROPERTY, UNDECIDED, "the history has no answer that could be wrong")
-    left, undecided, wrong = most_steps, 0, []
+    left, undecided, wrong, budget = most_steps, 0, [], _Budget(SHRINKING_STEPS)
     for part in parts:
+        if impossible := _impossible(part, model):
+            wrong.append(impossible)
+            continue
         straight = len(part) + 1
         judgement = judge(part, model, straight + left)
         left -= max(judgement.steps - straight, 0)
         if judgement.status == ILLEGAL:
-            wrong.append(_around(part, judgement, model) or part)
+            wrong.append(_around(part, judgement, model, budget) or part)
         elif judgement.status == UNDECIDED:
             # A search that ran out of steps has often come to what is wrong, and the stretch around it may say so.
-            stretch = _around(part, judgement, model)
+            stretch = _around(part, judgement, model, budget)
             undecided += not stretch
             wrong += [stretch] if stretch else []
     if wrong:
-        return _told(_smallest(min(wrong, key=len), model), model, f"{len(wrong)} of {count(len(parts), 'key')}")
+        story = _smallest(min(wrong, key=len), model, budget)
+        return _told(story, model, budget, f"{len(wrong)} of {count(len(parts), 'key')}")
     if undecided:
         share = f"{undecided} of {count(len(parts), 'key')}"
         return Verdict(PROPERTY, UNDECIDED, f"{share} still open after {most_steps:,} steps in vain")
     return Verdict(PROPERTY, HOLDS, count(sum(map(len, parts)), "operation"))
 
 
+@dataclass
+class _Budget:
+    """What is left for the searches that only make a counterexample smaller."""
+
+    left: int
+
+    def judge(self, story: Story, model: Model) -> str:
+        """The status of a part of a history; ``UNKNOWN`` if it takes too many steps, or more than are left."""
+        judgement = judge(story, model, min(FEW_STEPS, max(self.left, 0)))
+        self.left -= judgement.steps + len(story) // 10 + 1  # to look at an operation takes time, too
+        return judgement.status
+
+
 def _parts(operations: Iterable[Operation], model: Model) -> list[list[Operation]]:
     """What may have happened, by object, in order of invocation, the shortest history first."""
     parts: dict[Hashable, list[Operation]] = defaultdict(list)
     for operation in operations:
+        if operation.outcome not in (OK, FAIL, UNKNOWN):
+            raise BadInput(f"outcome is {operation.outcome!r} in {operation}: it must be 'ok', 'fail' or 'unknown'")
         if operation.outcome != FAIL:
+            _check(operation, model)
             parts[model.part(operation)].append(operation)
     return sorted((sorted(part, key=in_order) for part in parts.values()), key=len)
 
 
-def _around(part: Story, judgement: Judgement, model: Model) -> Story:
-    """A stretch around the operation that could not be placed that is illegal by itself; empty if none is small enough.
+def _check(operation: Operation, model: Model) -> None:
+    """Raises `BadInput` if the model does not have the operation, or if it cannot be part of a history."""
+    check_times(operation)
+    reads, writes = model.reads(operation), model.writes(operation)
+    _check_hashable("key", model.part(operation), operation)
+    if writes:
+        _check_hashable("value", model.step(model.initial, operation)[1], operation)
+    elif reads and operation.ok and model.overwrites:
+        _check_hashable("value", model.seen(operation), operation)
 
-    Its length is doubled until it is: a long history then costs little more than what is wrong in it.
+
+def _check_hashable(name: str, value: object, where: Operation | Model) -> None:
+    try:
+        hash(value)
+    except TypeError:
+        raise BadInput(f"{name} is {value!r} in {where}: it must be hashable, as a tuple is") from None
+
+
+def _impossible(part: Story, model: Model) -> Story:
+    """A read of a value that was not there at first, and that nobody had begun to write when the read ended.
+
+    With the first write of the value, if it came later. Empty if there is none, or if writes depend on each other.
     """
-    if not judgement.blocked:
+    if not model.overwrites:
         return ()
-    middle = next(place for place, operation in enumerate(part) if operation is judgement.blocked[-1])
-    reach = 4
+    first: dict[Hashable, Operation] = {}
+    for operation in part:
+        if model.writes(operation):
+            first.setdefault(model.step(model.initial, operation)[1], operation)
+    for operation in part:
+        if not operation.ok or not model.reads(operation) or model.seen(operation) == model.initial:
+            continue
+        write = first.get(model.seen(operation))
+        if write is None:
+            return (operation,)
+        if write.invoked_us > operation.returned_us:
+            return operation, write
+    return ()
+
+
+def _around(part: Story, judgement: Judgement, model: Model, budget: _Budget) -> Story:
+    """A stretch around an operation that could not be placed that is illegal by itself; empty if none is small enough.
+
+    Its length is doubled until it is: a long history then costs little more than what is wrong in it. Any of the
+    blocked operations may be what is wrong, most likely one that reads, and of these the last. Half of the budget is
+    left for what comes after.
+    """
+    blocked = {id(operation) for operation in judgement.blocked}
+    middles = [place for place, operation in enumerate(part) if id(operation) in blocked]
+    middles.sort(key=lambda place: (model.reads(part[place]), place), reverse=True)
+    reach, reserve = 4, budget.left // 2
     while reach < 2 * len(part):
-        stretch = _with_what_was_read(part[max(middle - reach, 0) : middle + reach], part, model)
-        status = judge(stretch, model, FEW_STEPS).status
-        if status != HOLDS:
-            return stretch if status == ILLEGAL else ()
+        still_legal = []
+        for middle in middles:
+            if budget.left <= reserve:
+                return ()
+            stretch = _with_what_was_read(part[max(middle - reach, 0) : middle + reach], part, model)
+            status = budget.judge(stretch, model)
+            if status == ILLEGAL:
+                return stretch
+            if status == HOLDS:
+                still_legal.append(middle)
+        middles = still_legal
         reach *= 2
     return ()
 
 
-def _smallest(story: Story, model: Model) -> Story:
+def _smallest(story: Story, model: Model, budget: _Budget) -> Story:
     """The story without what it is illegal without: halves are left out, then quarters, and so on to single ones.
 
     This is delta debugging (Zeller and Hildebrandt, IEEE TSE 2002), from the end, where what came later stands.
+    It ends early if the budget is spent.
     """
     size, end = len(story) // 2, len(story)
-    while size:
+    while size and budget.left > 0:
         begin = max(end - size, 0)
         fewer = _with_what_was_read([*story[:begin], *story[end:]], story, model)
-        if len(fewer) < len(story) and judge(fewer, model, FEW_STEPS).status == ILLEGAL:
+        if len(fewer) < len(story) and budget.judge(fewer, model) == ILLEGAL:
             story = fewer
             # After a single one, whatever had to stay may now go.
             end = len(story) if size == 1 else min(begin, len(story))
@@ -126,8 +202,8 @@ def _with_what_was_read(kept: Iterable[Operation], story: Story, model: Model) -
     ]
 
 
-def _told(story: Story, model: Model, share: str) -> Verdict:
-    judgement = judge(story, model, MOST_STEPS, thorough=True)
+def _told(story: Story, model: Model, budget: _Budget, share: str) -> Verdict:
+    judgement = judge(story, model, FEW_STEPS + max(budget.left, 0), thorough=True)
     roles = tuple(_role(operation, judgement) for operation in story)
     why = f"{share}: no order explains the answers of these {count(len(story), 'operation')}"
     return Verdict(PROPERTY, ILLEGAL, why, tuple(story), roles)

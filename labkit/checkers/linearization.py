@@ -298,9 +298,16 @@ def _ones(bits: int) -> int:
     return (~bits & (bits + 1)).bit_length() - 1
 
 
-def _ended_us(operation: Operation) -> int:
-    if operation.returned_us is None or operation.returned_us < operation.invoked_us:
+def check_times(operation: Operation) -> None:
+    """Raises `BadInput` for one that ended before it began, or that is known to have happened and has no end."""
+    if (operation.returned_us is None and operation.ok) or (
+        operation.returned_us is not None and operation.returned_us < operation.invoked_us
+    ):
         raise BadInput(f"returned_us is {operation.returned_us!r} in {operation}: it must not be before invoked_us")
+
+
+def _ended_us(operation: Operation) -> int:
+    check_times(operation)
     return operation.returned_us
 
 

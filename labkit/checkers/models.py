@@ -13,7 +13,8 @@ from labkit.history import Operation
 class Model(Protocol):
     """A sequential specification: the state at first, and whether an operation may come next and what it leaves.
 
-    States are hashable, never changed, and equal exactly if no later operation can tell them apart. `overwrites`
+    Objects and states are hashable, never changed, and compared by ``==``. States are equal exactly if no later
+    operation can tell them apart; values are, too, so that to a register 1, 1.0 and True are the same. `overwrites`
     promises that an operation that reads is right in one state only, the one `seen`, and leaves it as it is; and that
     any other leaves the same state whatever was there before. The search is then much shorter.
     """
@@ -26,7 +27,7 @@ class Model(Protocol):
         ...
 
     def reads(self, operation: Operation) -> bool:
-        """Whether the operation's answer depends on the state."""
+        """Whether the operation's answer depends on the state; raises `BadInput` for one that the object lacks."""
         ...
 
     def writes(self, operation: Operation) -> bool:

@@ -1,9 +1,11 @@
 """Was every read fresh? Real-time order decides, not the versions that the system itself assigned.
 
 A read is fresh if no write of its key was acknowledged before the read began and invoked after the write that the
-read returned had ended. This is regularity (Lamport, On Interprocess Communication, 1986) for several writers. It
-judges each read by itself, and so is weaker than linearizability, which `labkit.checkers.linearizability` judges: two
-reads may still see two writes in opposite orders, and one may see a write of which a later one sees nothing.
+read returned had ended. Lamport's regularity (On Interprocess Communication, 1986) is for one writer; of its
+extensions to several this one, which judges each read by itself, is the weakest (Shao, Welch, Pierce and Lee, SIAM J.
+Comput., 2011). So it is weaker than linearizability, which `labkit.checkers.linearizability` judges: two reads may
+see two writes in opposite orders, readers may alternate between them for ever, and one may see a write of which a
+later one sees nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A key-value store replicated by quorums, as in Dynamo: N replicas, R answers to read, W to write.
 
-DeCandia et al., Dynamo, SOSP 2007, sections 4.4 to 4.6; Bailis et al., PBS, VLDB 2012, section 2. With reads that write
-back and writes that ask first, the register of Attiya, Bar-Noy and Dolev, JACM 1995, for several writers. Taught in
-lab 09.
+DeCandia et al., Dynamo, SOSP 2007, sections 4.4 to 4.6; Bailis et al., PBS, VLDB 2012, section 2. Reads that
+write back are those of Attiya, Bar-Noy and Dolev, JACM 1995, whose register has one writer; writes that ask first are
+those of Lynch and Shvartsman, FTCS 1997, for several writers. Taught in lab 09.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import run
-from labkit.checkers import linearization
-from labkit.checkers.linearizability import REGISTER, linearizable
+from labkit.checkers import linearizability, linearization
+from labkit.checkers.linearizability import FEW_STEPS, REGISTER, SHRINKING_STEPS, linearizable
 from labkit.checkers.linearization import judge
 from labkit.checkers.models import Register
 from labkit.checkers.staleness import fresh_reads
@@ -171,6 +171,69 @@ def test_what_is_wrong_is_told_even_if_the_search_runs_out_of_steps():
     assert verdict.status == ILLEGAL and not has_an_order(verdict.counterexample)
 
 
+@pytest.fixture
+def all_steps(monkeypatch):
+    """The number of steps of each search that a checker makes."""
+    steps = []
+
+    def counted(*arguments, **settings):
+        judgement = judge(*arguments, **settings)
+        steps.append(judgement.steps)
+        return judgement
+
+    monkeypatch.setattr(linearizability, "judge", counted)
+    return steps
+
+
+def with_one_read_of(history, value) -> list[Operation]:
+    reads = [one for one in history if one.function == "read"]
+    reads[len(reads) // 2].value = value
+    return history
+
+
+def test_a_value_that_nobody_wrote_is_told_without_a_search(all_steps):
+    operations = with_one_read_of(lived_through(3, clients=30, count=600, unknown=50, values=2), 99)
+    verdict = linearizable(operations)
+    assert [one.value for one in verdict.counterexample] == [99]
+    assert verdict.roles == ("its answer fits nowhere",) and all_steps == [1], "only to tell it"
+    operations.append(write("late", 99, 10**9, None, "unknown"))
+    verdict = linearizable(operations)
+    assert [(one.function, one.value) for one in verdict.counterexample] == [("read", 99), ("write", 99)]
+    assert linearizable([read("a", 0, 0, 1), read("b", 7, 2, 9), write("c", 7, 9, 12)], Register(0)).status == HOLDS
+
+
+def test_a_queue_may_return_what_only_a_search_can_tell():
+    operations = [queued("a", "enqueue", 1, 0, 1), queued("b", "dequeue", 2, 2, 3)]
+    verdict = linearizable(operations, Queue())
+    assert verdict.status == ILLEGAL and len(verdict.counterexample) == 2
+
+
+def test_what_cannot_be_made_smaller_costs_no_more_than_its_budget(all_steps):
+    """Each unknown write explains one read of its value after it was overwritten, and there is one read too many."""
+    count = 120
+    operations = [write(f"unknown-{number}", "a", 0, None, "unknown") for number in range(count)]
+    for begin in range(10, 10 * count + 20, 10):
+        operations += [write("writer", "b", begin, begin + 2), read("reader", "a", begin + 4, begin + 6)]
+    verdict = linearizable(operations)
+    assert verdict.status == ILLEGAL and 3 * count < len(verdict.counterexample) <= len(operations)
+    whole, *_, told = all_steps
+    assert sum(all_steps) - whole - told <= SHRINKING_STEPS + FEW_STEPS
+    assert told <= SHRINKING_STEPS + FEW_STEPS
+
+
+def test_what_is_wrong_is_looked_for_around_each_operation_that_did_not_fit(all_steps):
+    """A long stale read, much that goes on meanwhile, and at its end a read that only waits for what comes later."""
+    operations = [write("a", 1, 0, 1), write("a", 2, 2, 3), read("b", 1, 4, 100_000)]
+    for begin in range(10, 6_000, 10):
+        operations += [write("a", begin, begin, begin + 2), read("c", begin, begin + 4, begin + 6)]
+    operations += [read("d", "late", 95_000, 200_000), write("a", "late", 150_000, 160_000)]
+    operations.append(write("a", 1, 300_000, 300_001))
+    assert judge(operations, REGISTER, 5_000).blocked[-1].process == "d"
+    verdict = linearizable(operations)
+    assert verdict.counterexample == (*operations[:3], operations[-1])
+    assert sum(all_steps[1:]) < 100, "the search of the whole history was the only long one"
+
+
 # Histories of others, as small inputs: what, and whether it is linearizable.
 KNOWN = {
     "porcupine, a read of the old value while the write is under way": (
@@ -309,12 +372,32 @@ def test_a_bound_that_is_reached_is_never_a_yes():
         ([read("p", 1, 0, None)], {}, "returned_us is None in .*: it must not be before invoked_us"),
         ([read("p", 1, 5, 4)], {}, "returned_us is 4 in .*: it must not be before invoked_us"),
         ([Operation("p", "scan", "x", 1, 0, 1, "ok")], {}, "function is 'scan': a register has 'read' and 'write'"),
+        ([write("p", 1, 5, 4, "unknown")], {}, "returned_us is 4 in .*: it must not be before invoked_us"),
+        ([Operation("p", "read", "x", 1, 0, 1, "maybe")], {}, "outcome is 'maybe' in .*: it must be 'ok', 'fail' or"),
         ([read("p", 1, 0, 1)], {"most_steps": -1}, "most_steps is -1: it must be 0 or more"),
+        ([read("p", [1], 0, 1)], {}, r"value is \[1\] in .*: it must be hashable, as a tuple is"),
+        ([read("p", 1, 0, 1)], {"model": Register([])}, r"initial is \[\] in .*: it must be hashable, as a tuple is"),
+        ([write("p", [1], 0, 1, "unknown")], {}, r"value is \[1\] in .*: it must be hashable, as a tuple is"),
+        ([read("p", 1, 0, 1, key=["x"])], {}, r"key is \['x'\] in .*: it must be hashable, as a tuple is"),
+        (
+            [read("a", None, 0, 1), Operation("b", "cas", "x", 5, 2, None, "unknown"), read("c", 5, 4, 5)],
+            {},
+            "function is 'cas': a register has 'read' and 'write'",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(operations, settings, sentence):
     with pytest.raises(BadInput, match=sentence):
         linearizable(operations, **settings)
+
+
+def test_what_failed_says_nothing_whatever_it_is_of():
+    operations = [read("a", None, 0, 1), Operation("b", "cas", ["x"], [5], 2, 1, "fail")]
+    assert linearizable(operations).status == HOLDS
+
+
+def test_values_are_compared_by_equality():
+    assert linearizable([write("a", 1, 0, 1), read("b", True, 2, 3), read("b", 1.0, 4, 5)]).status == HOLDS
 
 
 def test_keys_are_judged_apart_and_failures_left_out():
