@@ -230,7 +230,7 @@ class StoreClient(Node):
     async def put(self, key: Any, value: Any) -> None:
         """Write; raises `Refused` if it was not even tried, `Unanswered` if it may have happened, or may yet."""
         slot, until = self.slots.shard_of(key), self._now() + self.patience
-        # Newer than what is there, as in Attiya, Bar-Noy and Dolev 1995: by a slow clock alone it might be older.
+        # Newer than what is there, as in Lynch and Shvartsman 1997: by a slow clock alone it might be older.
         seen, _ = await self._insist(slot, until, lambda owner, epoch: self.peer(owner).read(slot, epoch, key))
         version = self.clock.hybrid.receive(seen)
         # Every attempt bears the same version, so that it does not matter how many of them arrive, and when.
