@@ -21,6 +21,7 @@ class SharedLoop(Refusing):
     """A loop of several nodes; `owner` is the one whose code is running, to which all that is begun then belongs."""
 
     owner: Incarnation | None = None
+    is_shared = False
     environment: simpy.Environment
 
     def __init__(self) -> None:
@@ -65,10 +66,13 @@ class SharedLoop(Refusing):
         else:
             self.owner.task_factory = factory
 
+    def get_exception_handler(self) -> Any:
+        """The handler that this node has set, or None."""
+        return self._own_handler if self.owner is None else self.owner.exception_handler
+
     @property
     def _exception_handler(self) -> Any:
-        # What the node that runs now has set: another is not told of its errors.
-        return self._own_handler if self.owner is None else self.owner.exception_handler
+        return self._dispatch if self.is_shared else self._own_handler
 
     @_exception_handler.setter
     def _exception_handler(self, handler: Any) -> None:
@@ -77,11 +81,15 @@ class SharedLoop(Refusing):
         else:
             self.owner.exception_handler = handler
 
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Take an error that nobody awaited, on behalf of the node that it belongs to."""
+    def _dispatch(self, loop: SharedLoop, context: dict[str, Any]) -> None:
+        # An error that nobody awaited is told to the node that it belongs to, whichever runs when it comes to light.
         source = context.get("task") or context.get("future")
         with self.on_behalf_of(getattr(source, "owner", None) or self.owner):
-            super().call_exception_handler(context)
+            handler = self.get_exception_handler()
+            if handler is None:
+                self.default_exception_handler(context)
+            else:
+                handler(self, context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """End the run with the error of a node, unless the node is dead."""

@@ -131,6 +131,7 @@ class _Simulation:
         check_interruption: Callable[[], None],
     ):
         self.loop = SimulatedLoop()
+        self.loop.is_shared = True
         self._check_interruption = check_interruption
         self._environment = self.loop.environment
         self._cluster = cluster
