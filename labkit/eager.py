@@ -105,7 +105,7 @@ PLAIN = kinds_of(asyncio.Task, asyncio.Future)
 class EagerStarter:
     """Starts the handlers of one node, each in a copy of `context`.
 
-    `keep` is given each task that has to wait, and arranges for `forget` to be called with it once it has ended.
+    `keep` is given each task that has to wait, and holds it for as long as it runs.
     """
 
     def __init__(
