@@ -158,7 +158,8 @@ def test_the_error_of_a_dead_node_is_not_told():
         self.peer("server").handle()
         await asyncio.sleep(1)
 
-    simulate_work(run, node("server", Server), faults=FaultPlan().crash("server", at=0.2))
+    recording = simulate_work(run, node("server", Server), faults=FaultPlan().crash("server", at=0.2))
+    assert [fault.kind for fault in recording.faults] == ["crash"]
 
 
 REFUSED = {

@@ -90,6 +90,7 @@ def test_a_head_that_is_asked_to_end_and_hangs_is_given_up(temporary: Path) -> N
     head.send_signal(signal.SIGTERM)
     wait_until(lambda: bool(session.gone), "the session is given up", 10)
     wait_until(lambda: not running([head.pid]) and not os.path.exists(session.folder), "it is cleared up", 15)
+    assert not list(temporary.glob("labkit-*"))
 
 
 def test_what_killed_guards_have_left_is_cleared_by_the_next_session(temporary: Path) -> None:
