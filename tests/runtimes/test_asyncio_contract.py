@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -20,14 +16,8 @@ from labkit.latency import Constant
 from labkit.network import Link, Network
 from tests.clusters import client, node, simulate, simulate_work
 from tests.runtimes.asyncio_programs import Asking, Programs, by_plain_asyncio, ignored
-from tests.runtimes.pythons import RUNNING, has_its_own_tests, interpreters
 
-ROOT = Path(__file__).parents[2]
 TEN_MS = Network(Link(Constant(0.01)))
-OWN_TESTS = (
-    "test_tasks", "test_futures", "test_futures2", "test_queues", "test_locks", "test_timeouts", "test_taskgroups",
-    "test_waitfor",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -381,23 +371,3 @@ def test_a_restarted_nodes_hybrid_clock_goes_on_after_its_last_stamp():
     faults = FaultPlan().crash("stamping", at=0.5).restart("stamping", at=0.6)
     (note,) = simulate_work(work, node("stamping", Stamping), network=TEN_MS, faults=faults).notes
     assert note.details["after"] > note.details["before"]
-
-
-def own_tests_of(python: str, path: str) -> dict:
-    environment = {**os.environ, "PYTHONPATH": path}
-    command = [python, str(Path(__file__).with_name("interpreters_own.py")), *OWN_TESTS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("version", ["3.11", "3.13"])
-def test_the_interpreters_own_tests_of_asyncio_pass_on_the_simulated_loop(version, search_path):
-    python = sys.executable if version == RUNNING else interpreters().get(version)
-    if python is None or not has_its_own_tests(python):
-        pytest.skip(f"no Python {version} with its own tests on this machine")
-    told = own_tests_of(python, search_path)
-    assert told["failed"] == []
-    assert told["ran"] > 1000
-    assert told["loops"] > told["ran"]  # the loops that they ask for are simulated ones
