@@ -146,7 +146,14 @@ class EagerStarter:
                 finish(subject, stop.value, None)
                 return
             first = FirstStep(False, None, stop.value, None)
-        except (Exception, asyncio.CancelledError) as error:
+        except Exception as error:
+            _leave_task(loop, task)
+            self._task = None
+            if self._begun is None and getrefcount(task) == HELD_BY_US and not getweakrefcount(task):
+                finish(subject, None, error)  # a refusal, as a rule
+                return
+            first = FirstStep(False, None, None, error)
+        except asyncio.CancelledError as error:
             _leave_task(loop, task)
             first = FirstStep(False, None, None, error)
         except BaseException:
