@@ -23,7 +23,7 @@ from labkit.history import Message, Note, Operation, Recording
 from labkit.host import Host, NodeSpec, WireMessage
 from labkit.runtimes.interruption import between_events
 from labkit.runtimes.simulated_loop import SimulatedLoop
-from labkit.runtimes.simulated_tasks import KINDS, Handle, Incarnation
+from labkit.runtimes.simulated_tasks import KINDS, Incarnation
 
 MESSAGE_PARTS = len(get_args(WireMessage))
 """Where the row of the trace stands that travels with a traced message."""
@@ -109,10 +109,7 @@ class _SimulatedCarrier:
         self.serve = EagerStarter(simulation.loop, incarnation.context, incarnation.keep, KINDS).start
 
     def call_at_us(self, when_us: int, callback: Callable[[], None]) -> None:
-        handle = Handle()
-        handle._callback, handle._args, handle._loop, handle.owner = callback, (), self._loop, self._incarnation
-        handle._context = self._incarnation.context
-        self._loop.schedule_us(max(when_us - self.now_us(), 0), handle)
+        self._loop.schedule_us(max(when_us - self.now_us(), 0), self._loop.handle_for(self._incarnation, callback))
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self._loop.create_task(work)

@@ -157,6 +157,13 @@ class SimulatedLoop(SharedLoop):
 
     # What the simulated runtime asks of it.
 
+    def handle_for(self, owner: Incarnation, callback: Callback) -> Handle:
+        """What calls ``callback()`` as a node, once it is due."""
+        handle = _new_handle(Handle)
+        handle._callback, handle._args, handle._loop = callback, (), self
+        handle._context, handle.owner = owner.context, owner
+        return handle
+
     def schedule_us(self, delay_us: int, run: Callable[[], object]) -> None:
         """Call ``run()`` after `delay_us`, on behalf of no node; or a `Handle`, on behalf of its own."""
         environment = self.environment
