@@ -111,7 +111,9 @@ def measure_against(
     )
     agreement = _agreement(lines, measure, across.name, law, law_label, by is not None)
     caption(figure, _origin(sweep, points, measure), agreement, _failures(points, known))
-    figure.alt_text = " ".join(filter(None, [_in_words(lines, across, upwards, by), agreement, _failures(points, known)]))
+    figure.alt_text = " ".join(
+        filter(None, [_in_words(lines, across, upwards, by), agreement, _failures(points, known)])
+    )
     return figure
 
 
