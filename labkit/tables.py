@@ -22,7 +22,7 @@ WIDTH = 100
 """Characters that a table of measures which nobody has chosen may take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Cells as text, by row; in a notebook an HTML table, elsewhere columns of characters."""
 
@@ -33,6 +33,8 @@ class Table:
         widths = [max(map(len, column)) for column in zip(self.head, *self.rows, strict=True)]
         lines = (self.head, tuple("-" * width for width in widths), *self.rows)
         return "\n".join("  ".join(map(str.rjust, line, widths)).rstrip() for line in lines)
+
+    __repr__ = __str__  # what a notebook without HTML shows
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th style='text-align:right'>{escape(cell)}</th>" for cell in self.head)
