@@ -122,6 +122,15 @@ RESERVED_AHEAD_US = 100_000
 """How far ahead a hybrid clock reserves: the fewer forced writes, the further ahead it may be after a crash."""
 
 
+Reading = tuple[int, int]
+"""What a hybrid clock reads: physical time in microseconds, and a counter for readings that share it."""
+
+
+def following(now_us: int, seen: Reading) -> Reading:
+    """The reading after all that was `seen`: the physical clock's `now_us` if that is later, else a count further."""
+    return (now_us, 0) if now_us > seen[0] else (seen[0], seen[1] + 1)
+
+
 class HybridClock:
     """A clock that stays close to physical time and never runs against causality, nor back after a crash.
 
@@ -146,11 +155,20 @@ class HybridClock:
         """Take note of a timestamp that a message brought; the next tick is later than it."""
         return self._after(max(self._latest, (remote.physical_us, remote.counter)))
 
-    def _after(self, seen: tuple[int, int]) -> Timestamp:
+    @property
+    def latest(self) -> Reading:
+        """The last reading that was given out, or reserved by an earlier life."""
+        return self._latest
+
+    def move_to(self, reading: Reading) -> Timestamp:
+        """Give out this reading, whatever was given out before: for a rule that chooses readings itself."""
         now = self._physical.now_us()
-        self._latest = (now, 0) if now > seen[0] else (seen[0], seen[1] + 1)
+        self._latest = reading
         if self._latest[0] >= self._reserved_us:
             # Never further ahead of the own clock than that, or crash upon crash would lead it away.
             self._reserved_us = max(self._latest[0] + 1, now + RESERVED_AHEAD_US)
             self._reservation.extend(self._reserved_us)
         return Timestamp(*self._latest, self.owner)
+
+    def _after(self, seen: Reading) -> Timestamp:
+        return self.move_to(following(self._physical.now_us(), seen))

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.clocks import ClockError
@@ -53,6 +53,15 @@ class Lab:
         self._nodes.append(NodeSpec(name, node_class, parameters, clock, is_client=True))
         return name
 
+    def replace_class(self, of: type[Node], changed: Callable[[type[Node]], type[Node]]) -> None:
+        """Let every node whose class is `of`, or comes from it, be of the class that `changed` makes of its own."""
+        made: dict[type[Node], type[Node]] = {}
+        for place, spec in enumerate(self._nodes):
+            if issubclass(spec.node_class, of):
+                if spec.node_class not in made:  # two nodes of one class stay two of one class
+                    made[spec.node_class] = changed(spec.node_class)
+                self._nodes[place] = replace(spec, node_class=made[spec.node_class])
+
     def cluster(self) -> Cluster:
         """What has been built, checked."""
         built = Cluster(
@@ -91,6 +100,43 @@ class Ablation:
     breaks: str
 
 
+@dataclass(frozen=True)
+class Rule:
+    """The one rule of a protocol that a reader writes: a method of the node class `of`, judged `under` these dials.
+
+    `task` says in a sentence what it must do. `breaks` is the property that a rule which is wrong breaks first, and
+    `excused` are those of the experiment's properties that no rule in this place can keep under these dials. `verify`
+    adds what the experiment does not ask: that something is done at all, say. `costs` are measures by their names, each
+    with what to call it. An answer that is no instance of `returns` is an error, unless that is None.
+    """
+
+    name: str
+    of: type[Node]
+    method: str
+    task: str
+    breaks: str
+    under: Mapping[str, Any]
+    costs: Mapping[str, str]
+    verify: Callable[[Result], Iterable[Verdict]] | None = None
+    excused: tuple[str, ...] = ()
+    returns: type | None = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names that the method's parameters have in the protocol, `self` among them."""
+        return tuple(inspect.signature(getattr(self.of, self.method)).parameters)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it may await."""
+        return inspect.iscoroutinefunction(getattr(self.of, self.method))
+
+    @property
+    def signature(self) -> str:
+        """How a reader begins to write it: ``async def get(self, key)``."""
+        return f"{'async ' * self.is_async}def {self.name}({', '.join(self.parameters)})"
+
+
 @dataclass
 class Experiment:
     """A named experiment: its dials, how to build its cluster, and how to measure and judge a run of it."""
@@ -106,6 +152,7 @@ class Experiment:
     _size: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = field(default=None, repr=False)
     laws: dict[str, Law] = field(default_factory=dict, repr=False)
     ablations: dict[str, Ablation] = field(default_factory=dict, repr=False)
+    rules: dict[str, Rule] = field(default_factory=dict, repr=False)
 
     def measure(self, function: Callable[[Result], Iterable[Measure]]) -> Callable[[Result], Iterable[Measure]]:
         """Decorator: `function` yields the measures of a result."""
@@ -141,6 +188,29 @@ class Experiment:
         """
         self.settings({**under, **without})
         self.ablations[name] = Ablation(name, dict(without), under, breaks)
+
+    def rule(
+        self,
+        name: str,
+        *,
+        of: type[Node],
+        task: str,
+        breaks: str,
+        costs: Mapping[str, str],
+        method: str = "",
+        verify: Callable[[Result], Iterable[Verdict]] | None = None,
+        excused: Iterable[str] = (),
+        returns: type | None = None,
+        **under: Any,
+    ) -> None:
+        """Declare the rule that a reader writes, for `labkit.judging.judge`; `method` is its name in the protocol.
+
+        `under` are dials. Raises `BadInput` if one is not allowed. See `Rule`.
+        """
+        self.settings(under)
+        self.rules[name] = Rule(
+            name, of, method or name, task, breaks, under, dict(costs), verify, tuple(excused), returns
+        )
 
     def expected_events(self, values: Mapping[str, Any]) -> dict[str, float]:
         """About how many events a run with these settings has, by the dial to turn for fewer; empty if unknown."""

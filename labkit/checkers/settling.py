@@ -1,4 +1,4 @@
-"""Did it end well? Some operations must have succeeded by the end of a run, however long they may have taken."""
+"""Did it end well, and was enough done? Some operations must have succeeded, or a share of them."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def all_succeeded(operations: Iterable[Operation], what: str) -> Verdict:
     if not failed:
         return Verdict(what, HOLDS, count(len(awaited), "operation"))
     return Verdict(what, ILLEGAL, f"{len(failed)} of {len(awaited)} operations did not succeed", (failed[0],))
+
+
+def enough(what: str, reached: float, least: float) -> Verdict:
+    """OK if a share has reached the `least` that is asked for; `what` is the property. NaN, of nothing, is not enough.
+
+    For a rule that keeps every promise by doing nothing.
+    """
+    told = f"{reached:.0%}, where {least:.0%} is asked for"
+    return Verdict(what, HOLDS if reached >= least else ILLEGAL, told)

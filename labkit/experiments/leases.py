@@ -9,6 +9,7 @@ from typing import Any
 
 from labkit.checkers.exclusion import PROPERTY as ONE_HOLDER
 from labkit.checkers.exclusion import one_holder, overlaps, tenures
+from labkit.checkers.fencing import FENCED, admitted, fenced
 from labkit.clocks import ClockError
 from labkit.dials import Dial, Switch
 from labkit.faults import After, FaultPlan
@@ -75,6 +76,14 @@ def verdicts(result: Result) -> Iterator[Verdict]:
 leases.ablation(
     "no margin for the clocks' drift", without={"margin": 0.0}, breaks=ONE_HOLDER, margin=0.2, drift_ppm=100_000.0
 )
+
+leases.rule(
+    "write", of=Storage, breaks=FENCED, excused=[ONE_HOLDER],
+    verify=lambda result: [fenced(result.operations), admitted(result.operations)],
+    costs={"overtaken_writes_refused": "writes refused"},
+    task="Accept the write of a holder, or raise Refused if a holder with a higher token has written before.",
+    drift_ppm=200_000.0, holders=3, lease=0.2, work=0.003, duration=1.0, pause=0.3,
+)  # fmt: skip
 
 
 def overlap_seconds(lease: float, drift_ppm: float, margin: float) -> float:

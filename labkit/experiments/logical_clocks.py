@@ -26,7 +26,7 @@ from labkit.lab import Lab, experiment, require
 from labkit.latency import Constant, Exponential
 from labkit.network import Link, Network
 from labkit.protocols.logical_clocks import Stamps, Talker
-from labkit.results import Measure, Result, Verdict, share
+from labkit.results import HOLDS, ILLEGAL, Measure, Result, Verdict, share
 from labkit.workload import open_loop
 
 CLOCKS = ("physical", "lamport", "hybrid", "version vector", "vector")
@@ -207,6 +207,33 @@ logical_clocks.ablation(
     offset=0.05,
     **_CROWD,
 )
+
+CLOSE = "hybrid clocks stay close to physical ones"
+SLACK = 0.001
+"""Seconds by which two readings of one clock may be apart that belong to one event, on real processes."""
+
+
+def _stays_close(result: Result) -> Iterator[Verdict]:
+    ahead, behind = result["hybrid_ahead_max"], -result["hybrid_ahead_min"]
+    bound = result["hybrid_ahead_bound"] + SLACK
+    why = f"up to {ahead:.3f} s ahead of its node's clock and {max(behind, 0.0):.3f} s behind it; clocks differ by "
+    kept = ahead <= bound and behind <= SLACK
+    yield Verdict(CLOSE, HOLDS if kept else ILLEGAL, f"{why}{result['hybrid_ahead_bound']:.3f} s")
+
+
+logical_clocks.rule(
+    "receive_vector", of=Talker, breaks="vector clocks tell causality", returns=Vector,
+    costs={"vector_entries": "entries of the largest vector"},
+    task="Return the vector of the receipt of a message: what this node and the message know, and the receipt itself.",
+    **_CROWD,
+)  # fmt: skip
+logical_clocks.rule(
+    "receive_hybrid", of=Talker, breaks="hybrid clocks respect causality", returns=tuple, verify=_stays_close,
+    costs={"hybrid_ahead_max": "at most ahead of the physical clock"},
+    task="Return the hybrid reading of a receipt: later than this node's last and the message's, as close to now_us as "
+    "that allows, and never before it.",
+    offset=0.05, local=0.5, delay=0.005, **_CROWD,
+)  # fmt: skip
 
 
 @dataclass(eq=False, kw_only=True)

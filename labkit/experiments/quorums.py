@@ -10,6 +10,7 @@ from typing import Any
 
 from labkit.checkers.linearizability import PROPERTY as LINEARIZABLE
 from labkit.checkers.linearizability import linearizable
+from labkit.checkers.settling import enough
 from labkit.checkers.staleness import PROPERTY as FRESH
 from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
@@ -213,6 +214,21 @@ quorums.ablation(
 quorums.ablation(
     "a crash takes what was acknowledged",
     without={"durable": False}, breaks=FRESH, availability=0.7, mean_outage=0.2, **{**ATOMIC, "pairs": 200},
+)  # fmt: skip
+
+ANSWERED = "most requests are answered"
+
+
+def _does_its_work(result: Result) -> Iterator[Verdict]:
+    answered = sum(operation.ok for operation in result.operations)
+    yield enough(ANSWERED, share(answered, len(result.operations)), 0.5)
+
+
+quorums.rule(
+    "get", of=QuorumClient, breaks=LINEARIZABLE, verify=_does_its_work, costs={"read_p50": "median read"},
+    task="Return the newest value that read_quorum replicas know, such that no read that begins later returns an "
+    "older one.",
+    delay=0.005, write_delay=0.1, availability=0.95, mean_outage=0.2, **{**ATOMIC, "write_back": False, "keys": 1},
 )  # fmt: skip
 
 

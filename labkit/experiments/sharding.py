@@ -13,6 +13,7 @@ from typing import Any
 
 from labkit.calls import CallError, Unanswered
 from labkit.chaos import chaos as chaotic
+from labkit.checkers.lost_writes import PROPERTY as LOST
 from labkit.checkers.lost_writes import no_lost_writes
 from labkit.checkers.scans import COMPLETE, no_scan_misses
 from labkit.checkers.settling import all_succeeded
@@ -31,8 +32,9 @@ from labkit.lab import Lab, experiment, require
 from labkit.latency import Constant, Exponential, Latency, Mixture
 from labkit.network import Link, Network
 from labkit.protocols.moving import Mover
-from labkit.protocols.sharding import Directory, Shard, StoreClient
-from labkit.results import Measure, Result, Verdict
+from labkit.protocols.sharding import OWNED, RELEASED, Directory, Shard, StoreClient
+from labkit.results import HOLDS, ILLEGAL, Measure, Result, Verdict
+from labkit.wording import count
 from labkit.workload import closed_loop, open_loop, zipf_weights
 
 SESSIONS = 10
@@ -309,16 +311,14 @@ def _strike(victim: str, step: str, outage: float, moves: Sequence[tuple[str, st
 BRIEF = {"users": 24, "slots": 12, "length": 0.6, "move_at": 0.3, "rate": 200.0}
 """A run of some hundred messages, for hunts through many seeds."""
 
-sharding.ablation(
-    "keys moved without a fence", without={"fence": False}, breaks="no acknowledged write is lost", **BRIEF
-)
+sharding.ablation("keys moved without a fence", without={"fence": False}, breaks=LOST, **BRIEF)
 sharding.ablation(
     "scans without a fence", without={"fence": False}, breaks=COMPLETE, scan_share=0.5, write_share=0.4, **BRIEF
 )
 sharding.ablation(
     "moved keys acknowledged before they are on disk",
     without={"sync_moved": False},
-    breaks="no acknowledged write is lost",
+    breaks=LOST,
     victim="new owner",
     strike="copied",
     sync_delay=0.003,
@@ -327,7 +327,7 @@ sharding.ablation(
 sharding.ablation(
     "a moved copy replaces a newer value",
     without={"newest_wins": False},
-    breaks="no acknowledged write is lost",
+    breaks=LOST,
     placement="modulo",
     duplication=0.5,
     stragglers=0.2,
@@ -342,3 +342,25 @@ sharding.ablation(
     strike="copied",
     **BRIEF,
 )
+
+MOVED = "every slot has changed its owner"
+
+
+def _has_moved(result: Result) -> Iterator[Verdict]:
+    # What the shards themselves note; what the mover believes is not asked.
+    layout = slot_layout(result.parameters)
+    noted = {(note.label, note.node, note.details["slot"]) for note in result.notes if note.label in (OWNED, RELEASED)}
+    wanted = [(slot, layout.before[slot], layout.after[slot]) for slot in layout.moving]
+    done = [each for each in wanted if {(OWNED, each[2], each[0]), (RELEASED, each[1], each[0])} <= noted]
+    why = f"{len(done)} of {count(len(wanted), 'slot')} served by the new owner, and deleted by the old one"
+    yield Verdict(MOVED, HOLDS if len(done) == len(wanted) else ILLEGAL, why)
+
+
+sharding.rule(
+    "hand_over", of=Mover, method="_move", breaks=LOST, verify=_has_moved,
+    costs={"sealed_longest": "a slot is served by nobody for up to"},
+    task="Let a slot change its owner while clients read and write its keys: take the six steps of move in an order in "
+    "which nothing is lost.",
+    chaos=True, incidents=3, placement="modulo", sync_delay=0.003, delay=0.002,
+    **BRIEF | {"slots": 8, "users": 16, "move_at": 0.1},
+)  # fmt: skip

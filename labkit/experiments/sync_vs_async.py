@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.calls import CallError, Refused
+from labkit.calls import UNKNOWN, CallError, Refused
 from labkit.checkers.orders import (
     ALL_NOTIFIED,
+    NONE_DENIED,
     NONE_LOST,
     all_answered,
     all_notified,
@@ -28,7 +29,8 @@ from labkit.network import Link, Network
 from labkit.node import Node
 from labkit.patterns.order_flow import MODES, Notification, OrderService, Payment, is_refusal_at_the_door
 from labkit.patterns.queues import Broker
-from labkit.results import Measure, Result, Verdict
+from labkit.results import HOLDS, ILLEGAL, Measure, Result, Verdict
+from labkit.wording import count
 from labkit.workload import open_loop
 
 ROOMY = 200
@@ -291,6 +293,31 @@ sync_vs_async.ablation(
     mode="call", orders=60, outage=4.0, outage_at=1.0, timeout=0.5, patience=2.0,
 )  # fmt: skip
 sync_vs_async.ablation(
-    "no answer is taken for a refusal", without={"admits_doubt": False}, breaks="nobody who was refused is charged",
+    "no answer is taken for a refusal", without={"admits_doubt": False}, breaks=NONE_DENIED,
     mode="call", orders=60, outage=1.0, outage_at=1.0, timeout=0.5, slots=4,
+)  # fmt: skip
+
+CERTAIN = "whoever is answered without a timeout is told for certain"
+
+
+def _tells_for_certain(result: Result) -> Iterator[Verdict]:
+    # No call of such an order can have come to its timeout: each was answered, or refused.
+    orders = [each for each in result.operations if each.function == "order"]
+    prompt = [order for order in orders if order.latency < result.parameters["timeout"]]
+    vague = [order for order in prompt if order.outcome == UNKNOWN]
+    why = f"{len(vague)} of {count(len(prompt), 'order')} ended in doubt"
+    yield (
+        Verdict(CERTAIN, ILLEGAL if vague else HOLDS, why, tuple(vague[:1]))
+        if prompt
+        else Verdict.of_nothing(CERTAIN, "every order came to a timeout")
+    )
+
+
+sync_vs_async.rule(
+    "charge", of=OrderService, method="_charge", breaks=NONE_DENIED, verify=_tells_for_certain,
+    costs={"response_mean": "mean response", "charged_unaware": "users charged and not told"},
+    task="Have payment charge an order. Raise Refused only if nothing was charged and nothing will be, and Unanswered "
+    "if that cannot be known.",
+    mode="call", orders=60, outage=1.0, outage_at=1.0, timeout=0.5, retries=1, failure_rate=0.3, payment_workers=2,
+    queue_limit=8, slots=200,
 )  # fmt: skip

@@ -51,7 +51,7 @@ class OrderService(Node):
             if self.mode == "queue":
                 await self._publish("payments", order)
                 return PROCESSING
-            await self._until_done(lambda: self.peer("payment").pay(order, timeout=self.timeout or FOR_EVER))
+            await self._charge(order)
             # The money has moved: whatever fails from here on, "nothing was done" is no longer true.
             if self.mode == "hybrid":
                 await self._publish("notifications", order, UNKNOWN)
@@ -59,6 +59,10 @@ class OrderService(Node):
                 notify = self.peer("notification").notify
                 await self._until_done(lambda: notify(order, timeout=self.timeout or FOR_EVER), UNKNOWN)
             return PAID
+
+    async def _charge(self, order: str) -> None:
+        """Have an order paid; raises `Refused` if nothing was charged, `Unanswered` if nobody can know."""
+        await self._until_done(lambda: self.peer("payment").pay(order, timeout=self.timeout or FOR_EVER))
 
     async def _publish(self, queue: str, order: str, outcome: str = FAIL) -> None:
         publish = self.peer("broker").publish

@@ -39,15 +39,15 @@ class Storage(Node):
     fencing: bool
 
     async def start(self) -> None:
-        self._highest = 0
+        self.highest = 0  # the highest token of a write that was accepted; it never falls
 
     async def write(self, token: int) -> None:
         """Accept a holder's write, or refuse a holder that has been overtaken."""
-        if token < self._highest:
+        if token < self.highest:
             if self.fencing:
-                raise Refused(f"token {token} is older than {self._highest}")
-            self.note("overtaken write accepted", token=token, highest=self._highest)
-        self._highest = max(self._highest, token)
+                raise Refused(f"token {token} is older than {self.highest}")
+            self.note("overtaken write accepted", token=token, highest=self.highest)
+        self.highest = max(self.highest, token)
 
 
 @dataclass(eq=False, kw_only=True)

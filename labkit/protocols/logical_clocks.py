@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from labkit.calls import Call, CallError
 from labkit.causality import Lamport, Vector, Version, joined, maximal
-from labkit.clocks import Timestamp
+from labkit.clocks import Reading, Timestamp, following
 from labkit.copying import IMMUTABLE
 from labkit.node import Node
 
@@ -44,13 +44,13 @@ class Stamper(Node):
     async def start(self) -> None:
         life = await self.disk.load("life", 0) + 1
         await self.disk.save("life", life)
-        self._known_as = self.name if life == 1 else f"{self.name}#{life}"
+        self.known_as = self.name if life == 1 else f"{self.name}#{life}"
         self._events = 0
         self._lamport, self._vector, self._versions = Lamport(), Vector(), Vector()
 
     def step(self) -> Stamps:
         """An event of the node's own: an update, the only kind of event that a version vector counts."""
-        self._versions = self._versions.tick(self._known_as)
+        self._versions = self._versions.tick(self.known_as)
         return self._own("step")
 
     def send(self) -> Stamps:
@@ -61,14 +61,26 @@ class Stamper(Node):
         """The receipt of a message that carries `message`."""
         seen = message.lamport if self.lamport_advance else Lamport()
         self._lamport = self._lamport.receive(seen)
-        self._vector = self._vector.receive(message.vector if self.vector_merge else Vector(), self._known_as)
+        self._vector = self.receive_vector(self._vector, message.vector if self.vector_merge else Vector())
         self._versions = self._versions.merge(message.versions)
-        hybrid = self.clock.hybrid.receive(message.hybrid) if self.hybrid_maximum else self._forgetful()
+        hybrid = self._received(message.hybrid) if self.hybrid_maximum else self._forgetful()
         return self._noted("receive", hybrid, message.event)
+
+    def receive_vector(self, mine: Vector, message: Vector) -> Vector:
+        """The vector of a receipt: all that this node or the message knew, and the receipt itself (Mattern 1989)."""
+        return mine.merge(message).tick(self.known_as)
+
+    def receive_hybrid(self, now_us: int, mine: Reading, message: Reading) -> Reading:
+        """The hybrid reading of a receipt: after this node's last, after the message's, and never before `now_us`."""
+        return following(now_us, max(mine, message))
+
+    def _received(self, message: Timestamp) -> Timestamp:
+        hybrid = self.clock.hybrid
+        return hybrid.move_to(self.receive_hybrid(self.clock.now_us(), hybrid.latest, message[:2]))
 
     def _own(self, label: str) -> Stamps:
         self._lamport = self._lamport.tick()
-        self._vector = self._vector.tick(self._known_as)
+        self._vector = self._vector.tick(self.known_as)
         return self._noted(label, self.clock.hybrid.tick() if self.hybrid_maximum else self._forgetful(), None)
 
     def _forgetful(self) -> Timestamp:
@@ -77,7 +89,7 @@ class Stamper(Node):
 
     def _noted(self, label: str, hybrid: Timestamp, cause: tuple[str, int] | None) -> Stamps:
         self._events += 1
-        event = (self._known_as, self._events)
+        event = (self.known_as, self._events)
         stamps = Stamps(event, self._lamport, self._vector, self._versions, hybrid, self.clock.now_us())
         self.note(label, L=stamps.lamport, V=stamps.vector, _stamps=stamps, _cause=cause)
         return stamps

@@ -192,6 +192,34 @@ class Coordinator(Node):
         self.disk.write(("decision", request), self._committed[request])
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """A transaction that a participant has voted yes for, and of which it does not know the outcome.
+
+    It may be committed or aborted by its coordinator at any time; until then it is among the prepared ones.
+    """
+
+    participant: Participant
+    transaction: Transaction
+    record: Prepared
+
+    async def lock(self) -> None:
+        """Lock the key once more: a crash has taken all locks."""
+        await self.participant.locks.acquire(self.transaction, (0, self.transaction[0]), self.record.part.key)
+
+    def ask(self) -> None:
+        """Ask the coordinator in the background until it tells the outcome, and do what it says."""
+        self.participant.spawn(self.participant._resolve(self.transaction, 0.0))
+
+    async def commit(self) -> None:
+        """Take the part, for good."""
+        await self.participant.commit(self.transaction)
+
+    async def abort(self) -> None:
+        """Forget it, and give the key free."""
+        await self.participant.abort(self.transaction)
+
+
 @dataclass(eq=False, kw_only=True)
 class Participant(StockService):
     """Votes, and is bound by its vote until it learns the outcome; in doubt for `ask_after` seconds, it asks.
@@ -224,11 +252,14 @@ class Participant(StockService):
             for (kind, transaction), record in self.records.items()
             if kind == "prepared" and record is not None
         }
-        for transaction, record in self._prepared.items():
-            # Its vote still binds it, so it needs its locks back before anything else can ask for them.
+        await self._recover([Doubt(self, transaction, record) for transaction, record in self._prepared.items()])
+
+    async def _recover(self, doubts: Sequence[Doubt]) -> None:
+        """After a crash, before anything else is served: what becomes of the transactions that it has voted yes for."""
+        for doubt in doubts:
             if self.hold_locks:
-                await self.locks.acquire(transaction, (0, transaction[0]), record.part.key)
-            self.spawn(self._resolve(transaction, 0.0))
+                await doubt.lock()  # its vote still binds it: nobody else may have what it promised
+            doubt.ask()  # only the coordinator knows; until it answers, neither outcome may be assumed
 
     async def prepare(self, transaction: Transaction, age: Age, coordinator: str, part: Part) -> None:
         """Vote: an answer is a yes, which binds this node whatever happens to it; a refusal is a no."""

@@ -12,7 +12,7 @@ from labkit.experiments.sharding import PLACEMENTS, SETTLES, STRIKES, VICTIMS
 from labkit.faults import After
 from labkit.lab import Lab
 from labkit.placement import Modulo
-from labkit.protocols.moving import Mover
+from labkit.protocols.moving import Handover, Mover
 from labkit.protocols.sharding import ELSEWHERE, OWNED, SEALED, Directory, Shard, StoreClient
 from labkit.results import HOLDS, ILLEGAL
 from tests.clusters import node, simulate_work
@@ -71,30 +71,27 @@ def serve_what_is_sealed(self, slot, epoch):
     return self._role(slot)[1] in (OWNED, SEALED)
 
 
-async def record_before_it_is_received(self, slot, source, target, epoch):
+async def record_before_it_is_received(self):
     while True:
-        entries, reached = await self._insist(lambda: source.copy(slot, self._plan["cursor"], self.batch))
+        entries, reached = await self._insist(lambda: self.source.copy(self.slot, self.mover.cursor, self.mover.batch))
         if not entries:
             return
-        self._plan["cursor"] = reached
-        self._keep()
-        await self.disk.sync()
-        await self._insist(lambda entries=entries: target.receive(slot, epoch, entries))
+        await self.mover.reach(reached)
+        await self._insist(lambda entries=entries: self.target.receive(self.slot, self.epoch, entries))
 
 
-async def copy_once(self, slot, source_name, target_name, epoch):
-    source, target = self.peer(source_name), self.peer(target_name)
-    await self._copy(slot, source, target, epoch)
-    await self._insist(lambda: source.seal(slot, epoch))
-    await self._insist(lambda: target.adopt(slot, epoch))
-    await self._insist(lambda: self.peer("directory").assign(slot, target_name, epoch))
-    await self._insist(lambda: source.release(slot, epoch))
+async def copy_once(self, move):
+    await move.copy()
+    await move.seal()
+    await move.adopt()
+    await move.assign()
+    await move.release()
 
 
 MUTANTS = [
     (Shard, "write", acknowledge_before_sync),
     (Shard, "_serves", serve_what_is_sealed),
-    (Mover, "_copy", record_before_it_is_received),
+    (Handover, "copy", record_before_it_is_received),
     (Mover, "_move", copy_once),
 ]
 
