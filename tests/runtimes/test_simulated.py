@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from labkit import Constant, FaultPlan, Link, Network, Node, NodeFailure, RunTimedOut, Unanswered
+from labkit import Constant, FaultPlan, Link, Network, Node, NodeFailure, RunTimedOut
 from tests.clusters import client, node, simulate, simulate_work
 
 EVENTS: list = []
@@ -277,33 +275,6 @@ def test_the_drain_lasts_as_long_as_it_should():
     plan = FaultPlan().crash("ticker", at=2).restart("ticker", at=3)
     simulate_work(lambda self: asyncio.sleep(0.5), node("ticker", Ticker), faults=plan, drain=5)
     assert [at for _, at in EVENTS] == [1, 4, 5]
-
-
-@given(timeouts=st.lists(st.sampled_from([0.001, 0.002, 0.5, 1.0, 3.0]) | st.floats(1e-6, 4.0), max_size=40))
-@settings(max_examples=150, deadline=None)
-def test_calls_end_when_their_time_is_up_whatever_the_order_of_their_timeouts(timeouts):
-    class Silent(Node):
-        async def ask(self) -> None:
-            await asyncio.Event().wait()
-
-    async def work(self) -> None:
-        async def one(index: int, timeout: float) -> None:
-            begin = self._host._now_us()
-            with pytest.raises(Unanswered):
-                await self.peer("silent").ask(timeout=timeout)
-            ends.append((self._host._now_us(), begin + self.clock.true_delay_us(timeout), index))
-
-        tasks = []
-        for index, timeout in enumerate(timeouts):
-            tasks.append(self.spawn(one(index, timeout)))
-            await asyncio.sleep(0.0007)
-        await asyncio.gather(*tasks)
-
-    ends: list[tuple[int, int, int]] = []
-    simulate_work(work, node("silent", Silent))
-    assert len(ends) == len(timeouts)
-    assert all(ended_us == due_us for ended_us, due_us, _ in ends)
-    assert ends == sorted(ends)
 
 
 class Broken(Node):
