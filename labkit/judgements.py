@@ -75,7 +75,7 @@ class FirstFailure:
     verdict: Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Judgement:
     """A reader's rule, judged at `seeds` seeds. `errors` are the seeds at which the reader's code failed.
 
@@ -109,6 +109,8 @@ class Judgement:
 
     def __str__(self) -> str:
         return "\n".join([" · ".join(text for text, _ in self._parts()), *self._stories()])
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         parts = [f"<b>{escape(text)}</b>" if is_bad else escape(text) for text, is_bad in self._parts()]
