@@ -79,11 +79,13 @@ class FirstFailure:
 class Judgement:
     """A reader's rule, judged at `seeds` seeds. `errors` are the seeds at which the reader's code failed.
 
-    `first_error` says how, in a sentence. `stopped` says why fewer seeds were tried than had been asked for.
+    `answer` is what the reader called it. `first_error` says in a sentence how the code failed, and `stopped` why fewer
+    seeds were tried than had been asked for.
     """
 
     experiment: str
     rule: str
+    answer: str
     runtime: str
     seeds: int
     tallies: tuple[Tally, ...]
@@ -120,7 +122,7 @@ class Judgement:
 
     def _parts(self) -> list[tuple[str, bool]]:
         """What is said in one line, and whether each part of it is bad news."""
-        parts = []
+        parts = [(self.answer, False)] if self.answer != self.rule else []
         if self.errors:
             failed = f"{self.rule} failed in {len(self.errors)} of {count(self.seeds, 'seed')}"
             parts.append((f"{failed}, first at seed {self.errors[0]}", True))

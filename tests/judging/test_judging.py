@@ -34,7 +34,7 @@ def test_the_text_says_what_is_broken_how_often_and_where_first():
     judgement = judged(accept, 5)
     line, story, *operations = str(judgement).splitlines()
     assert line.startswith(
-        "no write of an overtaken holder is accepted: broken in 5 of 5 seeds, first at seed 0 · "
+        "accept · no write of an overtaken holder is accepted: broken in 5 of 5 seeds, first at seed 0 · "
         "no write of the newest holder is refused: holds in 5 · every operation ends: holds in 5 · cost: "
     )
     assert story.startswith("seed 0: no write of an overtaken holder is accepted: ILLEGAL")
