@@ -8,6 +8,7 @@ from labkit.clocks import ClockError
 from labkit.dials import Choice, Dial, Switch
 from labkit.errors import BadInput, LabkitError, MissingComponent, NodeFailure, RunTimedOut
 from labkit.faults import After, FaultPlan
+from labkit.judging import judge
 from labkit.lab import Lab, catalogue, experiment, require
 from labkit.latency import Constant, Empirical, Exponential, Latency, Lognormal, Mixture, Pareto, Shifted, Uniform
 from labkit.network import Link, Network
@@ -23,5 +24,5 @@ __all__ = [
     "Exponential", "FaultPlan", "Lab", "LabkitError", "Latency", "Link", "Lognormal", "Measure",
     "MissingComponent", "Mixture", "Network", "Node", "NodeFailure", "Pareto", "Peer", "QuorumNotReached",
     "Refused", "Result", "RunTimedOut", "Shifted", "Switch", "Unanswered", "Uniform", "Verdict", "answers", "catalogue",
-    "closed_loop", "experiment", "first", "open_loop", "require", "run", "settled",
+    "closed_loop", "experiment", "first", "judge", "open_loop", "require", "run", "settled",
 ]  # fmt: skip

@@ -75,15 +75,17 @@ class FirstFailure:
     verdict: Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Judgement:
     """A reader's rule, judged at `seeds` seeds. `errors` are the seeds at which the reader's code failed.
 
-    `first_error` says how, in a sentence. `stopped` says why fewer seeds were tried than had been asked for.
+    `answer` is what the reader called it. `first_error` says in a sentence how the code failed, and `stopped` why fewer
+    seeds were tried than had been asked for.
     """
 
     experiment: str
     rule: str
+    answer: str
     runtime: str
     seeds: int
     tallies: tuple[Tally, ...]
@@ -110,6 +112,8 @@ class Judgement:
     def __str__(self) -> str:
         return "\n".join([" · ".join(text for text, _ in self._parts()), *self._stories()])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         parts = [f"<b>{escape(text)}</b>" if is_bad else escape(text) for text, is_bad in self._parts()]
         drawn = drawing(self.first_failure) if self.first_failure else ""
@@ -118,7 +122,7 @@ class Judgement:
 
     def _parts(self) -> list[tuple[str, bool]]:
         """What is said in one line, and whether each part of it is bad news."""
-        parts = []
+        parts = [(self.answer, False)] if self.answer != self.rule else []
         if self.errors:
             failed = f"{self.rule} failed in {len(self.errors)} of {count(self.seeds, 'seed')}"
             parts.append((f"{failed}, first at seed {self.errors[0]}", True))

@@ -7,7 +7,8 @@ something is done at all. What is wrong with the reader's code is a part of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -29,6 +30,9 @@ USUAL_SEEDS = {"simulated": 200, "ray": 1}
 
 RUN_SECONDS = 10.0
 """What a simulation may compute; they take some hundredths of a second."""
+
+BAR_SECONDS = 2.0
+"""What the runs must be expected to take, by the first of them, for a progress bar to be shown."""
 
 SAMPLE = 8
 """Seeds that are tried here before it is clear whether all cores would repay the start of Ray."""
@@ -72,23 +76,33 @@ def judge(
     if isinstance(asked, bool) or not isinstance(asked, int) or not 1 <= asked <= MOST_SEEDS:
         raise BadInput(f"seeds is {asked!r}: it must be a whole number from 1 to {MOST_SEEDS:,}")
     own = written(declared, given)
-    if runtime != "simulated":
-        own.check_sendable()
     judged = _with_rule(chosen, declared, own)
     if runtime != "simulated":
-        return _on_processes(judged, declared, asked, progress, runtime)
+        own.check_sendable()
+        return _on_processes(judged, own, asked, progress, runtime)
     subject = chosen.name if isinstance(experiment, str) else chosen
-    trials: list[Trial] = []
-    stopped = ""
+    coming = _trials(judged, declared, (subject, name, given), asked, parallel)
+    with closing(coming):  # what is under way elsewhere is then cancelled
+        trials, stopped = _until_clear(coming, asked, progress)
+    return _summed_up(judged, own, trials, stopped, _first_failure(judged, declared, trials))
+
+
+def _until_clear(
+    coming: Iterator[Trial], asked: int, progress: bool | Callable[[int, int], None]
+) -> tuple[list[Trial], str]:
+    """The trials in the order of their seeds, and why there are fewer than were asked for."""
+    began = perf_counter()
+    trials = [next(coming)]
+    stopped = _reason_to_stop(trials, asked)
+    if progress is True and (perf_counter() - began) * asked < BAR_SECONDS:
+        progress = False  # in a notebook each bar leaves a stripe behind
     with Progress(progress, asked, "seed") as advance:
-        for trial in _trials(judged, declared, (subject, name, given), asked, parallel):
-            trials.append(trial)
+        advance()
+        while not stopped and len(trials) < asked:
+            trials.append(next(coming))
             advance()
             stopped = _reason_to_stop(trials, asked)
-            if stopped:
-                break
-    trials.sort(key=lambda trial: trial.seed)
-    return _summed_up(judged, declared, trials, stopped, _first_failure(judged, declared, trials))
+    return sorted(trials, key=lambda trial: trial.seed), stopped
 
 
 def _only(experiment: Experiment, rule: dict[str, Any]) -> tuple[str, Any]:
@@ -116,7 +130,7 @@ def _with_rule(experiment: Experiment, rule: Rule, own: Written) -> Experiment:
 
 def _trials(
     judged: Experiment, rule: Rule, subject: tuple[Any, str, Any], seeds: int, parallel: bool | None
-) -> Iterator[Trial]:
+) -> Generator[Trial]:
     """Each seed's trial: the first few here, to see how long one takes, and the rest on all cores if that repays."""
     sample = 0 if parallel else min(SAMPLE, seeds)
     began = perf_counter()
@@ -219,9 +233,9 @@ def _breaks(found: Found, rule: Rule) -> bool:
 
 
 def _on_processes(
-    judged: Experiment, rule: Rule, seeds: int, progress: bool | Callable[[int, int], None], runtime: str
+    judged: Experiment, own: Written, seeds: int, progress: bool | Callable[[int, int], None], runtime: str
 ) -> Judgement:
-    trials, failure, stopped = [], None, ""
+    rule, trials, failure, stopped = own.rule, [], None, ""
     with Progress(progress, seeds, "run") as advance:
         for seed in range(seeds):
             trial, result = _attempt(judged, rule, seed, runtime=runtime, trace=True)
@@ -231,21 +245,22 @@ def _on_processes(
             stopped = _reason_to_stop(trials, seeds)
             if stopped:
                 break
-    return _summed_up(judged, rule, trials, stopped, failure, runtime)
+    return _summed_up(judged, own, trials, stopped, failure, runtime)
 
 
 def _summed_up(
     judged: Experiment,
-    rule: Rule,
+    own: Written,
     trials: list[Trial],
     stopped: str,
     failure: FirstFailure | None,
     runtime: str = "simulated",
 ) -> Judgement:
-    errors = [trial for trial in trials if trial.error]
+    rule, errors = own.rule, [trial for trial in trials if trial.error]
     return Judgement(
         judged.name,
         rule.name,
+        own.given.__name__,
         runtime,
         len(trials),
         tallied(trials, rule.breaks),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,14 +44,17 @@ class _Watch:
         self._stopped = False
         self._striking, self._watching = threading.Lock(), threading.Lock()
         self._watching.acquire()
+        thread = threading.Thread(target=self._wait, name="overdue", daemon=True)
         with suppress(RuntimeError):  # no threads here
-            threading.Thread(target=self._wait, name="overdue", daemon=True).start()
+            thread.start()
+        self._can_strike = thread.is_alive()
 
     def stop(self) -> None:
         """Interrupt it no more; an interrupt that is set and has not struck yet is taken back."""
         self._stopped = True
         with self._striking:  # from here on none can be set
-            _set_interrupt(self._watched, None)
+            if self._can_strike:
+                _set_interrupt(self._watched, None)
         with suppress(RuntimeError):  # it had been stopped
             self._watching.release()
 
@@ -66,5 +68,7 @@ class _Watch:
 
 
 def _set_interrupt(thread: int, kind: type[BaseException] | None) -> None:
+    import ctypes  # where there are threads, there is this
+
     kind_or_nothing: Any = None if kind is None else ctypes.py_object(kind)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), kind_or_nothing)

@@ -57,15 +57,11 @@ def test_a_wrong_answer_is_caught_within_a_hundred_seeds(rule, wrong):
     assert judgement.first_failure.seed < 100
 
 
-@every_rule
+@pytest.mark.parametrize("rule", [each for each in RULES if each.name not in ("get", "write")], ids=str)
 def test_the_protocol_itself_holds(rule):
+    """Not where a dial of the rule has taken the safeguard out of the protocol, so that only the reader's has it."""
     declared = catalogue()[rule.experiment].rules[rule.name]
-    if rule.name == "get":
-        pytest.skip("the dial that writes back is off, so that the reader's rule does it")
-    if rule.name == "write":
-        pytest.skip("the dial that fences is off, so that the reader's rule does it")
-    own = getattr(declared.of, declared.method)
-    assert judged(rule, own, 10).holds
+    assert judged(rule, getattr(declared.of, declared.method), 10).holds
 
 
 @pytest.mark.real
