@@ -89,6 +89,23 @@ class Note:
     order: int = field(default=0, compare=False, repr=False)
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Something that lasted at a node, in microseconds of true time: a state, or what the node believed.
+
+    It is an instant if it ends where it begins.
+    """
+
+    node: str
+    label: str
+    begin_us: int
+    end_us: int
+
+    def __str__(self) -> str:
+        begin, end = f"{self.begin_us / 1e6:.6f} s", f"{self.end_us / 1e6:.6f} s"
+        return f"{self.node}: {self.label}  [{begin if begin == end else f'{begin} – {end}'}]"
+
+
 @dataclass
 class Recording:
     """What a runtime hands back: every operation, and, where they were traced, messages and notes.

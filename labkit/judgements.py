@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
+from labkit.counterexamples import drawn
 from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Result, Verdict
 from labkit.wording import count, duration
 
@@ -143,9 +144,10 @@ class Judgement:
 
 
 def drawing(failure: FirstFailure) -> str:
-    """The first failure for a page. The only place that knows how a counterexample is drawn: as text."""
-    story = escape(f"seed {failure.seed}: {failure.verdict}")
-    return f"<pre {WRAPPED}>{story}</pre>"
+    """The first failure for a page: what is wrong, and its counterexample drawn."""
+    said = f"seed {failure.seed}: {failure.verdict.property}: {failure.verdict.status}"
+    why = f" ({failure.verdict.explanation})" if failure.verdict.explanation else ""
+    return f"<p>{escape(said + why)}</p>{drawn(failure.verdict)}"
 
 
 def tallied(trials: Sequence[Trial], first: str) -> tuple[Tally, ...]:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadInput
@@ -37,21 +38,39 @@ class Verdict:
     """What a checker found: ``OK``, ``ILLEGAL`` with the smallest counterexample it has, or ``UNKNOWN``.
 
     ``UNKNOWN`` means that the checker's budget ran out, or that it had nothing to judge; it is never success. It is
-    `vacuous` if it had nothing to judge: the run holds no case of what the property is about. `roles` says of each
-    operation of the counterexample what part it played; it is empty where the checker does not say.
+    `vacuous` if it had nothing to judge: the run holds no case of what the property is about. The counterexample is
+    operations, stretches, and events: whatever has a `node`, a `label` and `at_us`. `roles` says of each what part it
+    played, and `offending` is the place of the one that should not have been; None where no single one is to blame.
     """
 
     property: str
     status: str
     explanation: str = ""
-    counterexample: tuple[Operation, ...] = ()
+    counterexample: tuple[Any, ...] = ()
     roles: tuple[str, ...] = ()
     vacuous: bool = False
+    offending: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.roles and len(self.roles) != len(self.counterexample):
+            raise ValueError(f"{len(self.roles)} roles for {len(self.counterexample)} steps of a counterexample")
 
     @classmethod
     def of_nothing(cls, what: str, why: str) -> Verdict:
         """``UNKNOWN``, because the run holds no case of the property `what`; `why` says what was missing."""
         return cls(what, UNDECIDED, why, vacuous=True)
+
+    @classmethod
+    def against(cls, what: str, why: str, *steps: tuple[Any, str], offending: int | None = -1) -> Verdict:
+        """``ILLEGAL``: each step of the counterexample with its role; the `offending` one is the last unless told.
+
+        Raises `ValueError` for a role that says nothing.
+        """
+        if not all(role for _, role in steps):
+            raise ValueError(f"a step of the counterexample to {what!r} has no role")
+        place = None if offending is None or not steps else offending % len(steps)
+        story, roles = tuple(step for step, _ in steps), tuple(role for _, role in steps)
+        return cls(what, ILLEGAL, why, story, roles, offending=place)
 
     def __bool__(self) -> bool:
         raise TypeError("a verdict has three values: compare its status with HOLDS, ILLEGAL or UNDECIDED")
@@ -59,6 +78,13 @@ class Verdict:
     def __str__(self) -> str:
         lines = [f"{self.property}: {self.status}" + (f" ({self.explanation})" if self.explanation else "")]
         return "\n    ".join([*lines, *map(str, self.counterexample)])
+
+    def _repr_html_(self) -> str:
+        # Each drawing reads verdicts, so it comes after them.
+        from labkit.counterexamples import drawn
+
+        said = f"<p><code>{escape(self.property)}: {self.status}</code> {escape(self.explanation)}</p>"
+        return said + (drawn(self) if self.counterexample else "")
 
 
 @dataclass
@@ -174,7 +200,7 @@ class Result:
             f"<td>{m.unit}</td><td style='text-align:left'>{m.help}</td></tr>"
             for m in self.measures.values()
         )
-        verdicts = "".join(f"<p><code>{v.property}: {v.status}</code> {v.explanation}</p>" for v in self.verdicts)
+        verdicts = "".join(verdict._repr_html_() for verdict in self.verdicts)
         return f"<table><tbody>{rows}</tbody></table>{verdicts}"
 
 

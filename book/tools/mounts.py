@@ -60,13 +60,13 @@ def numbers(answer: Mapping[str, Any]) -> str:
 
 
 def verdict(found: Mapping[str, Any]) -> str:
-    """What a checker says, with its counterexample as steps."""
+    """What a checker says, with its counterexample drawn."""
     status = escape(found["status"])
     said = f": {escape(found['explanation'])}" if found["explanation"] else ""
     badge = f'<span class="labkit-badge">{icon(found["status"])} {status}</span>'
     line = f"<p>{badge} <b>{escape(found['property'])}</b>{said}</p>"
-    steps = "".join(f"<li><code>{escape(step)}</code></li>" for step in found["counterexample"])
-    return f'<div class="labkit-verdict" data-status="{status}">{line}{f"<ol>{steps}</ol>" if steps else ""}</div>'
+    story = f'<div class="labkit-story">{found["drawing"]}</div>' if found["drawing"] else ""
+    return f'<div class="labkit-verdict" data-status="{status}">{line}{story}</div>'
 
 
 def icon(status: str) -> str:

@@ -40,7 +40,7 @@ def all_or_nothing(transactions: Iterable[Operation], effects: Effects) -> Verdi
     if not broken:
         return Verdict(PROPERTY, ILLEGAL, f"nobody asked for {strangers[0]!r}, which is in effect")
     operation, why = broken[0]
-    return Verdict(PROPERTY, ILLEGAL, f"{len(broken)} of {len(asked)} transactions: {why}", (operation,))
+    return Verdict.against(PROPERTY, f"{len(broken)} of {len(asked)} transactions: {why}", (operation, why))
 
 
 def _broken(operation: Operation, effects: Effects) -> str:
@@ -73,7 +73,7 @@ def as_asked(
         return Verdict(AS_ASKED, HOLDS, count(len(parts), "part"))
     service, name = wrong[0]
     story = f"{name} asked {service} for {asked[name].get(service)}, which took {took[service][name]}"
-    return Verdict(AS_ASKED, ILLEGAL, f"{len(wrong)} of {len(parts)} parts: {story}", (known[name],))
+    return Verdict.against(AS_ASKED, f"{len(wrong)} of {len(parts)} parts: {story}", (known[name], story))
 
 
 def all_ended(audits: Sequence[Operation]) -> Verdict:
@@ -83,7 +83,7 @@ def all_ended(audits: Sequence[Operation]) -> Verdict:
     failed = [audit for audit in audits if not audit.ok]
     if failed:
         story = f"{failed[0].key} did not come to rest: {failed[0].error}"
-        return Verdict(ENDING, ILLEGAL, story, (failed[0],))
+        return Verdict.against(ENDING, story, (failed[0], story))
     return Verdict(ENDING, HOLDS, f"{count(len(audits), 'service')} at rest")
 
 
@@ -117,5 +117,7 @@ def nothing_undone_was_seen(
     if not found:
         return Verdict(READERS, HOLDS, count(len(answered), "read"))
     read, name = found[0]
-    story = [operation for operation in transactions if operation.value == name][:1]
-    return Verdict(READERS, ILLEGAL, f"{len(found)} of {len(answered)} reads; {name} was undone", (*story, read))
+    booked = next((operation for operation in transactions if operation.value == name), None)
+    steps = [] if booked is None else [(booked, "not in effect in the end: it was undone")]
+    why = f"{len(found)} of {len(answered)} reads; {name} was undone"
+    return Verdict.against(READERS, why, *steps, (read, f"showed what {name} had done, which was undone later"))

@@ -16,19 +16,26 @@ from typing import Any
 
 from labkit.causality import Vector
 from labkit.checkers.replacement import (
+    DISAGREED,
+    DROPPED,
+    SURVIVED,
     ReadAndWrite,
+    Step,
     disagreements,
     inventions,
     last_reads,
     reads_and_writes,
     survivals,
     told_apart,
-)
+    with_roles,
+)  # fmt: skip
 from labkit.history import Note, Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, UNDECIDED, Verdict
 from labkit.wording import count
 
 NO_WRITE_DROPPED = "what was read and replaced is gone, and nothing else"
+DENIED = "caused the other, and the clock denies it"
+INVENTED = "seems to have caused the other, and did not"
 EventName = tuple[str, int]
 
 
@@ -181,7 +188,7 @@ def respects_causality(clock: str, execution: Execution, said: Order, show: Sequ
     wrong = [(one, other) for one, other in execution.edges if not said[0][other] >> one & 1]
     if not wrong:
         return Verdict(name, HOLDS, f"{len(execution.edges)} steps between {len(execution.events)} events")
-    return Verdict(name, ILLEGAL, *_shortest(execution, wrong, show, "caused the other, and the clock denies it"))
+    return Verdict.against(name, *_shortest(execution, wrong, show, DENIED))
 
 
 def tells_causality(clock: str, execution: Execution, said: Order, show: Sequence[Any]) -> Verdict:
@@ -194,11 +201,9 @@ def tells_causality(clock: str, execution: Execution, said: Order, show: Sequenc
         denied += [(one, other) for one in _bits(truth & ~claimed)]
         invented += [(one, other) for one in _bits(claimed & ~truth)]
     if denied:
-        return Verdict(name, ILLEGAL, *_shortest(execution, denied, show, "caused the other, and the clock denies it"))
+        return Verdict.against(name, *_shortest(execution, denied, show, DENIED))
     if invented:
-        return Verdict(
-            name, ILLEGAL, *_shortest(execution, invented, show, "seems to have caused the other, and did not")
-        )
+        return Verdict.against(name, *_shortest(execution, invented, show, INVENTED))
     return Verdict(name, HOLDS, f"{execution.pairs} pairs of events")
 
 
@@ -226,7 +231,8 @@ def no_write_dropped(
     judged = list(_judged(history, last))
     wrong = _wrong(history, last, len(judged), through)
     if wrong is not None:
-        return Verdict(NO_WRITE_DROPPED, ILLEGAL, *wrong)
+        why, steps = wrong
+        return Verdict.against(NO_WRITE_DROPPED, why, *steps)
     left_out = _left_out(acknowledged, judged, last)
     if not judged:
         return Verdict.of_nothing(NO_WRITE_DROPPED, left_out or "no write was acknowledged")
@@ -239,20 +245,24 @@ def _wrong(
     last: dict[Any, Operation],
     judged: int,
     through: Callable[[Operation], Hashable],
-) -> tuple[str, tuple[Operation, ...]] | None:
-    """What is wrong, with the story that shows it best."""
+) -> tuple[str, list[Step]] | None:
+    """What is wrong, with the story that shows it best, each step with its part in it."""
     if dropped := list(dropped_writes(history)):
         what = f"{len(dropped)} of {count(judged, 'acknowledged write')} vanished, and nobody had read them"
         writes = list(reads_and_writes(history))
-        return what, min((_story(write, writes, last[write.key], through) for write in dropped), key=_rank)
+        story = min((_story(write, writes, last[write.key], through) for write in dropped), key=_rank)
+        return what, with_roles(story, DROPPED)
     if kept := list(survivals(history)):
         number = len({(each.write.key, each.write.value) for each in kept})
         what = f"{count(number, 'write')} had been read and replaced, and can be read still"
-        return what, min(kept, key=lambda each: each.replacing.invoked_us - each.write.invoked_us).story
+        survival = min(kept, key=lambda each: each.replacing.invoked_us - each.write.invoked_us)
+        return what, with_roles(survival.story, SURVIVED)
     if invented := next(inventions(history), None):
-        return f"a read of {invented.key!r} returned what nobody had written", (invented,)
+        return f"a read of {invented.key!r} returned what nobody had written", [
+            (invented, "returned what nobody had written by then")
+        ]
     if differing := list(disagreements(history)):
-        return f"the final reads of {count(len(differing), 'key')} do not agree", differing[0]
+        return f"the final reads of {count(len(differing), 'key')} do not agree", with_roles(differing[0], DISAGREED)
     return None
 
 
@@ -381,8 +391,9 @@ def _bits(number: int) -> Iterator[int]:
 
 def _shortest(
     execution: Execution, wrong: Sequence[tuple[int, int]], show: Sequence[Any], what: str
-) -> tuple[str, tuple[Event, ...]]:
+) -> tuple[str, tuple[Event, str], tuple[Event, str]]:
     one, other = min(wrong, key=lambda pair: (pair[1] - pair[0], pair))
     first, second = execution.events[one], execution.events[other]
     said = f"{first.node}'s event {first.number} has {show[one]}, {second.node}'s event {second.number} {show[other]}"
-    return f"{len(wrong)} times one event {what}: {said}", (first, second)
+    parts = [f"its clock shows {show[one]}: {what}", f"its clock shows {show[other]}"]
+    return f"{len(wrong)} times one event {what}: {said}", (first, parts[0]), (second, parts[1])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, Verdict
+from labkit.results import HOLDS, Verdict
 from labkit.wording import count
 
 CONSERVED = "nothing is made or lost"
@@ -53,7 +53,8 @@ def conserved(stocks: Iterable[Stock], transactions: Iterable[Operation] = ()) -
     stories = [(stock, _of(stock, asked)) for stock in wrong]
     stock, story = min(stories, key=lambda entry: (len(entry[1]), abs(entry[0].unexplained)))
     made = f"{-stock.unexplained} too many" if stock.unexplained < 0 else f"{stock.unexplained} unaccounted for"
-    return Verdict(CONSERVED, ILLEGAL, f"{len(wrong)} of {len(found)} keys: {stock}, so {made}", story)
+    steps = [(operation, _share(stock, operation)) for operation in story]
+    return Verdict.against(CONSERVED, f"{len(wrong)} of {len(found)} keys: {stock}, so {made}", *steps, offending=None)
 
 
 def not_oversold(stocks: Iterable[Stock], transactions: Iterable[Operation] = ()) -> Verdict:
@@ -64,7 +65,14 @@ def not_oversold(stocks: Iterable[Stock], transactions: Iterable[Operation] = ()
     wrong = sorted((stock for stock in found if _excess(stock) > 0), key=_excess)
     if not wrong:
         return Verdict(NOT_OVERSOLD, HOLDS, count(len(found), "key"))
-    return Verdict(NOT_OVERSOLD, ILLEGAL, f"{len(wrong)} of {len(found)} keys: {wrong[0]}", _of(wrong[0], transactions))
+    steps = [(operation, _share(wrong[0], operation)) for operation in _of(wrong[0], transactions)]
+    return Verdict.against(NOT_OVERSOLD, f"{len(wrong)} of {len(found)} keys: {wrong[0]}", *steps, offending=None)
+
+
+def _share(stock: Stock, operation: Operation) -> str:
+    """What part a booking has in a stock: no single one of them is to blame for a sum."""
+    taken = stock.took.get(operation.value)
+    return f"in effect: it has {taken} of {stock.key}" if taken else f"has nothing of {stock.key} in the end"
 
 
 def _excess(stock: Stock) -> int:

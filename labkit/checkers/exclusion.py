@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from labkit.faults import Fault
-from labkit.history import Note
-from labkit.results import HOLDS, ILLEGAL, Verdict
+from labkit.history import Note, Stretch
+from labkit.results import HOLDS, Verdict
 from labkit.wording import count
 
 PROPERTY = "at most one holder at a time"
@@ -21,6 +21,11 @@ class Tenure:
     token: int
     begin_us: int
     end_us: int
+
+    @property
+    def stretch(self) -> Stretch:
+        """The tenure as a part of a counterexample, or as a state of its node."""
+        return Stretch(self.node, f"holds the lease, token {self.token}", self.begin_us, self.end_us)
 
     def __str__(self) -> str:
         return f"{self.node} held token {self.token} from {self.begin_us / 1e6:.6f} s to {self.end_us / 1e6:.6f} s"
@@ -58,7 +63,7 @@ def overlaps(held: Iterable[Tenure]) -> Iterator[tuple[Tenure, Tenure, int]]:
 
 
 def one_holder(notes: Iterable[Note], end_us: int, faults: Iterable[Fault] = ()) -> Verdict:
-    """OK if no two nodes held the lease at once; else the shortest overlap, in words."""
+    """OK if no two nodes held the lease at once; else the two tenures of the shortest overlap."""
     held = tenures(notes, end_us, faults)
     if not held:
         return Verdict.of_nothing(PROPERTY, "nobody ever held the lease")
@@ -67,4 +72,9 @@ def one_holder(notes: Iterable[Note], end_us: int, faults: Iterable[Fault] = ())
         return Verdict(PROPERTY, HOLDS, count(len(held), "tenure"))
     first, second, length_us = found[0]
     story = f"{first}; {second}; together for {length_us / 1000:.3f} ms"
-    return Verdict(PROPERTY, ILLEGAL, f"{len(found)} of {len(held)} tenures began too early: {story}")
+    return Verdict.against(
+        PROPERTY,
+        f"{len(found)} of {len(held)} tenures began too early: {story}",
+        (first.stretch, "still believed that it held the lease when the other began"),
+        (second.stretch, f"began before that had ended: two holders for {length_us / 1000:.3f} ms"),
+    )

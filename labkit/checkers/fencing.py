@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from labkit.calls import FAIL
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, Verdict
+from labkit.results import HOLDS, Verdict
 from labkit.wording import count
 
 FENCED = "no write of an overtaken holder is accepted"
@@ -38,7 +38,7 @@ def fenced(writes: Iterable[Operation]) -> Verdict:
             wrong += [(highest, write)] if write.ok else []
     if wrong:
         why = f"{len(wrong)} of {count(late, 'write')} by overtaken holders were accepted"
-        return Verdict(FENCED, ILLEGAL, why, wrong[0], OVERTAKING)
+        return Verdict.against(FENCED, why, *zip(wrong[0], OVERTAKING, strict=True))
     if not late:
         return Verdict.of_nothing(FENCED, "no overtaken holder tried to write")
     return Verdict(FENCED, HOLDS, f"{count(late, 'write')} by overtaken holders, none accepted")
@@ -51,7 +51,7 @@ def admitted(writes: Iterable[Operation]) -> Verdict:
     judged = sum(write.ok for write in known) + len(wrong)
     if wrong:
         why = f"{len(wrong)} of {count(judged, 'write')} were refused, and nobody had a newer token"
-        return Verdict(ADMITTED, ILLEGAL, why, (wrong[0],), (REFUSING,))
+        return Verdict.against(ADMITTED, why, (wrong[0], REFUSING))
     if not judged:
         return Verdict.of_nothing(ADMITTED, "no write was answered that was not overtaken")
     return Verdict(ADMITTED, HOLDS, count(judged, "write"))

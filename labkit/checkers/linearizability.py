@@ -20,6 +20,7 @@ from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
 from labkit.wording import count, ordinal
 
 PROPERTY = "linearizable"
+NOWHERE = "its answer fits nowhere"
 REGISTER = Register()
 MOST_STEPS = 50_000
 """Configurations that may be visited in vain, unless told otherwise: a few seconds, and some 20 MB."""
@@ -204,9 +205,10 @@ def _with_what_was_read(kept: Iterable[Operation], story: Story, model: Model) -
 
 def _told(story: Story, model: Model, budget: _Budget, share: str) -> Verdict:
     judgement = judge(story, model, FEW_STEPS + max(budget.left, 0), thorough=True)
-    roles = tuple(_role(operation, judgement) for operation in story)
+    steps = [(operation, _role(operation, judgement)) for operation in story]
+    wrong = next((place for place, (_, role) in enumerate(steps) if NOWHERE in role), None)
     why = f"{share}: no order explains the answers of these {count(len(story), 'operation')}"
-    return Verdict(PROPERTY, ILLEGAL, why, tuple(story), roles)
+    return Verdict.against(PROPERTY, why, *steps, offending=wrong)
 
 
 def _role(operation: Operation, judgement: Judgement) -> str:
@@ -218,5 +220,5 @@ def _role(operation: Operation, judgement: Judgement) -> str:
         return "comes after what does not fit"
     before = [place for place, placed in enumerate(judgement.order, 1) if precedes(placed, operation)]
     if not before:
-        return "its answer fits nowhere"
-    return f"began after the {ordinal(before[-1])} had ended, and its answer fits nowhere after that"
+        return NOWHERE
+    return f"began after the {ordinal(before[-1])} had ended, and {NOWHERE} after that"

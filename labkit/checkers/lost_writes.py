@@ -17,9 +17,15 @@ from typing import Any
 
 from labkit.calls import FAIL
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, UNDECIDED, Verdict
 
 PROPERTY = "no acknowledged write is lost"
+ROLES = (
+    "older: all that the read found",
+    "acknowledged, and lost: no read that began later shows it",
+    "began later, and returned only what is older",
+)
+"""The parts of what the read returned, which is missing if that is the initial value; the lost write; the read."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,10 @@ def no_lost_writes(operations: Iterable[Operation]) -> Verdict:
     for name, key in keys.items():
         for read in key.reads:
             if read.value is not None and (read.value not in key.writes or key.writes[read.value].outcome == FAIL):
-                story = (*filter(None, [key.writes.get(read.value)]), read)
-                return Verdict(PROPERTY, ILLEGAL, f"a read of {name!r} returned what nobody has written", story)
+                refused = key.writes.get(read.value)
+                steps = [(refused, "was refused")] if refused is not None else []
+                why = f"a read of {name!r} returned what nobody has written"
+                return Verdict.against(PROPERTY, why, *steps, (read, "returned what nobody has written"))
     judged = sum(1 for key in keys.values() for _ in _checked(key))
     if not judged:
         return Verdict(PROPERTY, UNDECIDED, "no read began after an acknowledged write of its key")
@@ -71,8 +79,9 @@ def no_lost_writes(operations: Iterable[Operation]) -> Verdict:
     if not found:
         return Verdict(PROPERTY, HOLDS, f"{judged} acknowledged writes")
     least = min(found, key=lambda loss: loss.length_us)
-    story = tuple(operation for operation in (least.returned, least.write, least.read) if operation is not None)
-    return Verdict(PROPERTY, ILLEGAL, f"{len(found)} of {judged} acknowledged writes are lost", story)
+    parts = zip((least.returned, least.write, least.read), ROLES, strict=True)
+    steps = [(operation, role) for operation, role in parts if operation is not None]
+    return Verdict.against(PROPERTY, f"{len(found)} of {judged} acknowledged writes are lost", *steps)
 
 
 def _by_key(operations: Iterable[Operation]) -> dict[Any, _Key]:

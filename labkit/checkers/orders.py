@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from labkit.calls import FAIL
-from labkit.history import Note, Operation
-from labkit.results import HOLDS, ILLEGAL, Verdict
+from labkit.calls import FAIL, OK
+from labkit.history import Note, Operation, Stretch
+from labkit.results import HOLDS, Verdict
 from labkit.wording import count
 
 NONE_LOST = "no accepted order is lost"
@@ -21,6 +21,8 @@ NONE_TWICE = "no order is charged twice"
 NONE_DENIED = "nobody who was refused is charged"
 IN_TIME = "every accepted order is paid in time"
 ALL_ANSWERED = "every user is answered"
+PAYMENT = "payment"
+TOLD = {OK: "accepted", FAIL: "refused"}
 ALL_NOTIFIED = "whoever has an accepted order is told when it is complete"
 
 
@@ -53,6 +55,10 @@ class Orders:
         placed = [entry for entry in operations if entry.function == "order"]
         return cls(placed, dict(charged), known, dict(notified))
 
+    def charges(self, order: str) -> list[Stretch]:
+        """The charges of an order as steps of a counterexample."""
+        return [Stretch(PAYMENT, f"charges {order}", at_us, at_us) for at_us in self.charged_us.get(order, ())]
+
     def paid_us(self, order: str) -> int | None:
         """When an order is known to have been paid; None if it never was."""
         known = [*self.charged_us.get(order, ())[:1], *([self.known_us[order]] if order in self.known_us else [])]
@@ -75,7 +81,8 @@ def none_charged_twice(orders: Orders) -> Verdict:
     worst = min(found, key=lambda entry: charged[entry.key][1] - charged[entry.key][0])
     times = " and ".join(f"{at / 1e6:.6f} s" for at in charged[worst.key])
     why = f"{len(found)} of {len(charged)} orders: {worst.key} was charged at {times}"
-    return Verdict(NONE_TWICE, ILLEGAL, why, (worst,))
+    steps = zip(orders.charges(worst.key), ["charged", *["charged again"] * len(charged[worst.key])], strict=False)
+    return Verdict.against(NONE_TWICE, why, (worst, "one order"), *list(steps)[:2])
 
 
 def none_denied(orders: Orders) -> Verdict:
@@ -99,7 +106,13 @@ def paid_in_time(orders: Orders, promise: float) -> Verdict:
     told = f"{len(broken)} of {len(paid)} orders were paid later than after {promise:g} s"
     if not broken:
         return Verdict(IN_TIME, HOLDS, f"{count(len(paid), 'order')}, the slowest after {waits[worst.key]:.3f} s")
-    return Verdict(IN_TIME, ILLEGAL, f"{told}, {worst.key} after {waits[worst.key]:.3f} s", (worst,))
+    due_us = worst.invoked_us + round(promise * 1e6)
+    return Verdict.against(
+        IN_TIME,
+        f"{told}, {worst.key} after {waits[worst.key]:.3f} s",
+        (worst, f"accepted; to be paid by {due_us / 1e6:.3f} s"),
+        (Stretch(PAYMENT, f"paid {worst.key}", late[worst.key], late[worst.key]), "later than promised"),
+    )
 
 
 def all_answered(orders: Orders) -> Verdict:
@@ -122,7 +135,10 @@ def _judge(
     concerned = [entry for entry in orders.operations if concerns(entry)]
     broken = [entry for entry in concerned if is_broken(entry)]
     if broken:
-        return Verdict(name, ILLEGAL, f"{len(broken)} of {len(concerned)} orders were {how}", (broken[0],))
+        steps = [(charge, "charged all the same") for charge in orders.charges(broken[0].key)[:1]]
+        first = (broken[0], f"{TOLD.get(broken[0].outcome, 'nobody knows whether it was accepted')}, and {how}")
+        why = f"{len(broken)} of {len(concerned)} orders were {how}"
+        return Verdict.against(name, why, first, *steps)
     if not concerned:
         return Verdict.of_nothing(name, "there was no such order")
     return Verdict(name, HOLDS, count(len(concerned), "order"))

@@ -8,7 +8,7 @@ Two writes of a key that share their value cannot be told apart: neither is judg
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,32 @@ from labkit.checkers.linearization import in_order, precedes
 from labkit.history import Operation
 
 ReadAndWrite = tuple[Operation | None, Operation]
+Step = tuple[Operation, str]
+
+DROPPED = {
+    2: ("acknowledged, and gone in the end", "the last read: it lacks a write that nobody had read and replaced"),
+    3: (
+        "acknowledged, and gone in the end",
+        "its writer had read nothing, so that it replaced nothing",
+        "the last read: it lacks the first write",
+    ),
+    4: (
+        "acknowledged, and gone in the end",
+        "what the next writer knew: the first write is not among it",
+        "replaced what its writer had read, and not the first write",
+        "the last read: it lacks the first write",
+    ),
+}
+SURVIVED = {
+    4: (
+        "the first write",
+        "returned it to the next writer",
+        "acknowledged: it replaced what its writer had read",
+        "began later, and shows the replaced write still",
+    )
+}
+DISAGREED = {2: ("a read after all writes", "another one, with another answer")}
+"""The part of each step of a story, by the number of its steps."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +58,11 @@ class Survival:
     def story(self) -> tuple[Operation, ...]:
         """The write, the read that returned it to the other writer, that one's write, and the late read."""
         return self.write, self.seen, self.replacing, self.read
+
+
+def with_roles(story: Sequence[Operation], roles: Mapping[int, Sequence[str]]) -> list[Step]:
+    """The steps of a story, each with its part in it."""
+    return list(zip(story, roles[len(story)], strict=True))
 
 
 def reads_and_writes(history: Iterable[Operation]) -> Iterator[ReadAndWrite]:

@@ -20,11 +20,12 @@ from labkit.calls import FAIL
 from labkit.checkers.linearization import in_order, precedes
 from labkit.errors import BadInput
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, UNDECIDED, Verdict
+from labkit.results import HOLDS, UNDECIDED, Verdict
 from labkit.wording import count, listed, shortened
 
 COMPLETE = "a scan has each user once, and no other"
 LONGEST_LIST = 60
+WITNESS = {"write": "acknowledged before the scan began"}
 
 
 class _Fault(NamedTuple):
@@ -94,8 +95,8 @@ def no_scan_misses(operations: Iterable[Operation], span: int) -> Verdict:
     if wrong:
         number = len({id(fault.scan) for fault in wrong})
         scan, what, witness = wrong[0]
-        story = (scan,) if witness is None else (witness, scan)
-        return Verdict(COMPLETE, ILLEGAL, f"{number} of {count(len(scans), 'scan')}: one {what}", story)
+        steps = [] if witness is None else [(witness, WITNESS.get(witness.function, "an earlier scan that shows it"))]
+        return Verdict.against(COMPLETE, f"{number} of {count(len(scans), 'scan')}: one {what}", *steps, (scan, what))
     judged = sum(1 for scan in scans if any(known.due(scan, span)))
     if not judged:
         return Verdict(COMPLETE, UNDECIDED, f"no user had to be among the rows of {count(len(scans), 'scan')}")

@@ -17,7 +17,8 @@ def all_succeeded(operations: Iterable[Operation], what: str) -> Verdict:
     failed = [operation for operation in awaited if not operation.ok]
     if not failed:
         return Verdict(what, HOLDS, count(len(awaited), "operation"))
-    return Verdict(what, ILLEGAL, f"{len(failed)} of {len(awaited)} operations did not succeed", (failed[0],))
+    why = f"{len(failed)} of {len(awaited)} operations did not succeed"
+    return Verdict.against(what, why, (failed[0], failed[0].error or "had to succeed, and did not"))
 
 
 def enough(what: str, reached: float, least: float) -> Verdict:

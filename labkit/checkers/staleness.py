@@ -18,7 +18,7 @@ from typing import Any
 
 from labkit.calls import FAIL, UNKNOWN
 from labkit.history import Operation
-from labkit.results import HOLDS, ILLEGAL, Verdict
+from labkit.results import HOLDS, Verdict
 
 PROPERTY = "every read is fresh"
 ROLES = (
@@ -80,9 +80,17 @@ def fresh_reads(operations: Iterable[Operation], judged: Iterable[ReadJudgement]
         return Verdict.of_nothing(PROPERTY, "the history has no successful read")
     if worst is None:
         return Verdict(PROPERTY, HOLDS, f"{count} reads")
-    story = tuple(operation for operation in (worst.returned, worst.missed, worst.read) if operation is not None)
-    why = worst.impossible or f"{stale} of {count} reads missed a write"
-    return Verdict(PROPERTY, ILLEGAL, why, story, () if worst.impossible else ROLES[-len(story) :])
+    if worst.impossible:
+        return Verdict.against(PROPERTY, worst.impossible, *_accused(worst))
+    parts = zip((worst.returned, worst.missed, worst.read), ROLES, strict=True)
+    steps = [(operation, role) for operation, role in parts if operation is not None]
+    return Verdict.against(PROPERTY, f"{stale} of {count} reads missed a write", *steps)
+
+
+def _accused(judgement: ReadJudgement) -> list[tuple[Operation, str]]:
+    """The steps of a read that no store at all may answer so."""
+    write = [] if judgement.returned is None else [(judgement.returned, "the read returned this write")]
+    return [*write, (judgement.read, judgement.impossible)]
 
 
 class _Key:

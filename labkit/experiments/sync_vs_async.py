@@ -29,7 +29,7 @@ from labkit.network import Link, Network
 from labkit.node import Node
 from labkit.patterns.order_flow import MODES, Notification, OrderService, Payment, is_refusal_at_the_door
 from labkit.patterns.queues import Broker
-from labkit.results import HOLDS, ILLEGAL, Measure, Result, Verdict
+from labkit.results import HOLDS, Measure, Result, Verdict
 from labkit.wording import count
 from labkit.workload import open_loop
 
@@ -307,7 +307,9 @@ def _tells_for_certain(result: Result) -> Iterator[Verdict]:
     vague = [order for order in prompt if order.outcome == UNKNOWN]
     why = f"{len(vague)} of {count(len(prompt), 'order')} ended in doubt"
     yield (
-        Verdict(CERTAIN, ILLEGAL if vague else HOLDS, why, tuple(vague[:1]))
+        Verdict.against(CERTAIN, why, (vague[0], "answered before its timeout, and its outcome is unknown"))
+        if vague
+        else Verdict(CERTAIN, HOLDS, why)
         if prompt
         else Verdict.of_nothing(CERTAIN, "every order came to a timeout")
     )

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.counterexamples import draw
 from labkit.errors import BadInput, LabkitError
 from labkit.lab import Experiment, find
 from labkit.live.pictures import Picture, chosen
 from labkit.live.scales import shown
 from labkit.live.simulating import Runner, Simulations
+from labkit.naming import Names
 from labkit.results import Measure, Result, Verdict
 from labkit.running import LARGEST_SEED, run
 from labkit.wording import shortened, words
@@ -162,12 +164,14 @@ class Asked:
 
     def answered(self, result: Result, drawn: Mapping[str, Any], events: int) -> Answer:
         """The answer with this picture."""
-        names = result.measures if self.measures is None else self.measures
+        measures = result.measures if self.measures is None else self.measures
+        # Beside a picture of the same operations, keys and values are called as they are in it.
+        names = Names.of(result.operations) if self.picture.traced else None
         return {
             "request": dict(self.request),
             "picture": dict(drawn),
-            "measures": [_measured(result.measures[name]) for name in names],
-            "verdicts": [_described(verdict) for verdict in result.verdicts],
+            "measures": [_measured(result.measures[name]) for name in measures],
+            "verdicts": [_described(verdict, names) for verdict in result.verdicts],
             "caption": self._caption(result),
             "command": self.command(),
             "events": events,
@@ -261,10 +265,11 @@ def _measured(measure: Measure) -> dict[str, Any]:
     return {"name": measure.name, **said, "unit": measure.unit, "value": value}
 
 
-def _described(verdict: Verdict) -> dict[str, Any]:
+def _described(verdict: Verdict, names: Names | None = None) -> dict[str, Any]:
     return {
         "property": verdict.property,
         "status": verdict.status,
         "explanation": verdict.explanation,
-        "counterexample": [str(operation) for operation in verdict.counterexample],
+        "counterexample": [str(step) for step in verdict.counterexample],
+        "drawing": draw(verdict, names),
     }

@@ -48,5 +48,4 @@ def _row(cells: Sequence[str]) -> str:
 def _verdict(verdict: Mapping[str, Any]) -> str:
     said = element("b", escape(f"{verdict['property']}: {verdict['status']}"))
     text = element("p", f"{said} {escape(verdict['explanation'])}")
-    story = "\n".join(verdict["counterexample"])
-    return text + (element("pre", escape(story)) if story else "")
+    return text + (element("div", verdict["drawing"], class_="labkit-story") if verdict["drawing"] else "")

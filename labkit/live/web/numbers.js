@@ -105,16 +105,17 @@ export function tableElement({ head, rows }) {
   return make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
 }
 
-function verdictElement({ property, status, explanation, counterexample }) {
+function verdictElement({ property, status, explanation, drawing }) {
   const badge = make("span", { class: "labkit-badge" });
   badge.innerHTML = verdictIcon(status);
   badge.append(` ${status}`);
   const line = make("p", {}, badge, " ", make("b", {}, property), explanation ? `: ${explanation}` : "");
-  const steps = (counterexample ?? []).map((step) => make("li", {}, make("code", {}, step)));
+  const story = make("div", { class: "labkit-story" });
+  story.innerHTML = drawing ?? ""; // drawn by Python, which has escaped every text of the run
   return make(
     "div",
     { class: "labkit-verdict", "data-status": status },
     line,
-    steps.length ? make("ol", {}, ...steps) : null,
+    drawing ? story : null,
   );
 }
