@@ -95,9 +95,22 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.done: dict[str, list[str]] = defaultdict(list)
         self._received: list[tuple] = []
-        watches = {"note": NOTE, "invoke": BEGIN, "respond": END, "_expect": SEND, "_answer": SEND, "receive": ARRIVE}
+        watches = {"note": NOTE, "invoke": BEGIN, "respond": END, "_answer": SEND, "receive": ARRIVE}
         for method, kind in watches.items():
             monkeypatch.setattr(Host, method, self._watching(getattr(Host, method), kind))
+        monkeypatch.setattr(Host, "caller", self._watching_calls(Host.caller))
+
+    def _watching_calls(self, make_caller):
+        def watched(host, *given):
+            call = make_caller(host, *given)
+
+            def watched_call(*args, **kwargs):
+                self.done[host.name].append(SEND)
+                return call(*args, **kwargs)
+
+            return watched_call
+
+        return watched
 
     def _watching(self, method, kind):
         def watched(host, *given):
