@@ -46,7 +46,7 @@ LAB_OPTIONS := --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=labs --LabApp.news_
 # Without npm's packages the labs open all the same; live figures then show their numbers and do not move.
 lab: $(READY) ## open the labs in JupyterLab, on this machine only (ARGS=--no-browser opens no window)
 	@$(BIN)/python -m book.tools.web || true
-	@$(BIN)/python -m jupyterlab $(LAB_OPTIONS) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m jupyterlab $(LAB_OPTIONS) $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 # SERVE=no builds and stops; PORT=8080 asks for a port.
 book: $(READY) ## run what is stale, build the book and serve it (SERVE=no: only build)

@@ -62,7 +62,7 @@ class Call:
         self.method = method
         self.outcome: str | None = None
         self.value: Any = None
-        self._watchers: list[Callable[[Call], None]] | None = None
+        self._watchers: Callable[[Call], None] | list[Callable[[Call], None]] | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self.target}.{self.method}: {self.outcome or 'under way'}>"
@@ -73,17 +73,22 @@ class Call:
         watchers = self._watchers
         if watchers is not None:
             self._watchers = None
-            for watcher in watchers:
-                watcher(self)
+            if type(watchers) is list:
+                for watcher in watchers:
+                    watcher(self)
+            else:
+                watchers(self)
 
     def watch(self, watcher: Callable[[Call], None]) -> None:
         """Call `watcher(self)` when the call ends, or now if it has ended."""
         if self.outcome is not None:
             watcher(self)
         elif self._watchers is None:
-            self._watchers = [watcher]
-        else:
+            self._watchers = watcher  # nearly always the only one
+        elif type(self._watchers) is list:
             self._watchers.append(watcher)
+        else:
+            self._watchers = [self._watchers, watcher]
 
     def result(self) -> Any:
         """The answer of a call that has ended; raises `Refused` or `Unanswered` where there is none."""

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
+from labkit.errors import BadInput
+
 MIME = "application/vnd.labkit.claims+json"
 
 HEAD = ("The guide says", "Measured here", "Verdict")
@@ -35,6 +37,36 @@ class Claim:
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.verdict, self.condition)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What was measured in one case, and whether the claim was true there."""
+
+    measured: str
+    is_true: bool
+
+
+def judged(guide: str, cases: Iterable[Case], *, when: str = "", otherwise: Iterable[Case] = ()) -> Claim:
+    """A claim whose verdict follows from what was measured.
+
+    ``holds`` if it was true in all `cases`, ``does not hold`` if it was false in all. ``holds when`` takes cases in
+    which the condition `when` is met, and others, `otherwise`, in which it is not: true in all of the first, false in
+    all of the second. Raises `BadInput` where the cases do not settle it: they contradict each other, or the condition
+    makes no difference.
+    """
+    met, unmet = list(cases), list(otherwise)
+    if not met or bool(unmet) != bool(when):
+        raise BadInput("cases and otherwise: there must be a case, and others just where there is a condition, `when`")
+    true, also_true = {case.is_true for case in met}, {case.is_true for case in unmet}
+    told = "; ".join(case.measured for case in (*met, *unmet))
+    if when:
+        if true != {True} or also_true != {False}:
+            raise BadInput(f"the cases do not show that {guide!r} holds when {when}: {told}")
+        return Claim(guide, told, "holds when", when)
+    if len(true) > 1:
+        raise BadInput(f"the cases contradict each other on {guide!r}: {told}")
+    return Claim(guide, told, "holds" if True in true else "does not hold")
 
 
 class Claims:

@@ -14,29 +14,37 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from labkit import arguments
 from labkit.dials import AnyDial, parse, suggestion
 from labkit.ending import like_ctrl_c
-from labkit.errors import BadInput, LabkitError
+from labkit.errors import BadInput, LabkitError, MissingComponent
 from labkit.lab import Experiment, catalogue, find
 from labkit.results import Result
-from labkit.running import RUNTIMES, run
+from labkit.running import run
+from labkit.sweeping import Running
+from labkit.tables import left_out, table_of
+from labkit.wording import count
+
+if TYPE_CHECKING:
+    from labkit.sweeping import Sweep
 
 INCIDENT_EXIT = 6
+PICTURES = (".svg", ".png")
 NOT_CAUGHT_EXIT = 7
 NO_SPACE_EXIT = 8
 INCONSISTENT_EXIT = 9
 SIGNALLED_EXIT = 128
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(given: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every foreseen error is one sentence on standard error."""
     with like_ctrl_c() as signalled_by:
         try:
-            return _command(arguments)
+            return _command(given)
         except KeyboardInterrupt:
             which = signalled_by()
             _say("interrupted" if which is signal.SIGINT else f"ended by {which.name}")
@@ -50,9 +58,9 @@ def _say(sentence: str) -> None:
         pass  # the terminal is gone, which is why SIGHUP came
 
 
-def _command(arguments: Sequence[str] | None) -> int:
+def _command(given: Sequence[str] | None) -> int:
     try:
-        chosen = _parser().parse_args(arguments)
+        chosen = _parser().parse_args(given)
         code = chosen.command(chosen)
         sys.stdout.flush()  # here, where a reader that has gone is no error
         return code
@@ -82,50 +90,24 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m labkit", description="Executable labs on distributed systems.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    listing = commands.add_parser("list", help="the experiments, or one experiment's dials")
-    listing.add_argument("experiment", nargs="?", help="show one experiment's dials")
-    listing.set_defaults(command=_list)
-
-    running = commands.add_parser("run", help="run one experiment")
-    running.add_argument("--runtime", default="simulated", help=" or ".join(RUNTIMES))
-    running.add_argument(
-        "--seed", default="0", help="a whole number from 0 up; the same seed gives the same simulation"
+    parser = _Parser(
+        prog="labkit",
+        description="Executable labs on distributed systems.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=arguments.examples("list", "run", "sweep", "ablations"),
     )
-    running.add_argument("--trace", action="store_true", help="with --json: add every message and note")
-    running.set_defaults(command=_run)
-
-    sweeping = commands.add_parser("sweep", help="run one experiment over a range of dials and many seeds")
-    sweeping.add_argument("--over", action="append", default=[], metavar="NAME=A:B:STEPS", help="or NAME=V,V,…")
-    sweeping.add_argument("--seeds", default="10", help="how many seeds, from 0 up")
-    sweeping.add_argument("--serial", action="store_true", help="use one core and no Ray")
-    sweeping.set_defaults(command=_sweep)
-    for command in (running, sweeping):
-        command.add_argument("experiment", metavar="EXPERIMENT")
-        command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial")
-
-    ablating = commands.add_parser("ablations", help="take safeguards out, and see which seed makes a checker notice")
-    ablating.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="without any: all experiments")
-    ablating.add_argument("--seeds", default="100", help="how many seeds to try, from 0 up")
-    ablating.set_defaults(command=_ablations)
-
-    exporting = commands.add_parser("shiviz", help="write a run as a log for ShiViz, or read such a log")
-    exporting.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="the experiment to run and write")
-    exporting.add_argument("--seed", default="0", help="the run's seed")
-    exporting.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial")
-    exporting.add_argument("--read", metavar="FILE", help="sum up a log instead, of any system; - is standard input")
-    exporting.add_argument("--parser", help="the log's regular expression, as ShiViz takes it")
-    exporting.set_defaults(command=_shiviz)
-
-    bench = commands.add_parser("bench", help="measure labkit itself, as ratios within one run")
-    bench.add_argument("--quick", action="store_true", help="fewer repetitions")
-    bench.set_defaults(command=_bench)
-    doctor = commands.add_parser("doctor", help="what this machine has, what is missing, how to get it")
-    doctor.set_defaults(command=_doctor)
-    for command in (listing, running, sweeping, ablating, exporting, bench, doctor):
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, (sentence, function, add_arguments) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=sentence,
+            description=sentence[0].upper() + sentence[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=arguments.examples(name),
+        )
+        add_arguments(command)
         command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(command=function)
     return parser
 
 
@@ -155,7 +137,8 @@ def _run(chosen: argparse.Namespace) -> int:
     experiment = find(chosen.experiment)
     settings = _settings(experiment, chosen.set)
     seed = _whole("seed", chosen.seed, 0)
-    result = run(experiment, runtime=chosen.runtime, seed=seed, **settings)
+    with Running(sys.stderr.isatty()) as progress:
+        result = run(experiment, runtime=chosen.runtime, seed=seed, progress=progress, **settings)
     print(result.to_json(chosen.trace) if chosen.json else _summary(result))
     for incident in result.recording.incidents:
         print(f"labkit: {incident}", file=sys.stderr)
@@ -174,8 +157,14 @@ def _sweep(chosen: argparse.Namespace) -> int:
     experiment = find(chosen.experiment)
     if not chosen.over:
         raise BadInput("sweep needs at least one --over NAME=A:B:STEPS or --over NAME=V,V,…")
-    over = dict(_range(experiment, text) for text in chosen.over)
+    picture = _picture(chosen.plot)
+    over = _grid(experiment, chosen.over)
     fixed = _settings(experiment, chosen.set)
+    for name in fixed:
+        if name in over:
+            raise BadInput(f"--set is '{name}={_text(fixed[name])}': {name} is swept by --over")
+    if picture is not None and len(over) > 2:
+        raise BadInput(f"--plot draws one or two dials, and --over names {len(over)}")
     found = sweep(
         experiment.name,
         over,
@@ -184,16 +173,50 @@ def _sweep(chosen: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
         **fixed,
     )
+    if picture is not None:
+        _draw(found, chosen.measure, picture)
     if chosen.json:
         print(found.to_json())
         return 0
-    for point in found.points:
-        print(", ".join(f"{name}={_text(value)}" for name, value in point.parameters.items()))
-        for name, estimate in point.estimates.items():
-            print(f"  {name:26} {estimate.mean:10.4g}  [{estimate.low:.4g}, {estimate.high:.4g}]")
-        if point.failures:
-            print(f"  seeds that a checker found illegal: {', '.join(map(str, point.failing_seeds))}")
+    table = found.table(*chosen.measure)
+    print(table)
+    hidden = 0 if chosen.measure else left_out(found, table)
+    if hidden:
+        print(f"and {count(hidden, 'more measure')}: --measure NAME shows one, --json all")
+    for seed, why in _first_failures(found):
+        print(f"seed {seed}: {why}")
     return 0
+
+
+def _first_failures(sweep: Sweep) -> list[tuple[int, str]]:
+    # One a point: the table names the others.
+    return [next(iter(point.failures.items())) for point in sweep.points if point.failures]
+
+
+def _picture(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    path = Path(name)
+    if path.suffix not in PICTURES:
+        raise BadInput(f"--plot is {name!r}: its name must end in {' or '.join(PICTURES)}")
+    if not path.parent.is_dir():
+        raise BadInput(f"--plot is {name!r}: there is no folder {str(path.parent)!r}")
+    return path
+
+
+def _draw(sweep: Sweep, measures: Sequence[str], path: Path) -> None:
+    try:
+        from labkit.figures import measure_against
+    except ImportError as error:
+        raise MissingComponent(f"--plot needs matplotlib ({error}): install labkit[labs]") from None
+    x, *by = sweep.points[0].parameters
+    measure = measures[0] if measures else next(iter(sweep.points[0].estimates))
+    table_of(sweep, [measure])  # which says so if there is no such measure
+    figure = measure_against(sweep, x, measure, by=by[0] if by else None)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise BadInput(f"--plot is {str(path)!r}: it cannot be written ({error.strerror})") from None
 
 
 def _ablations(chosen: argparse.Namespace) -> int:
@@ -272,6 +295,16 @@ def _setting(experiment: Experiment, text: str) -> tuple[str, Any]:
     return name, parse(name, _dial(experiment, name), value)
 
 
+def _grid(experiment: Experiment, texts: Sequence[str]) -> dict[str, list[Any]]:
+    over: dict[str, list[Any]] = {}
+    for text in texts:
+        name, values = _range(experiment, text)
+        if name in over:
+            raise BadInput(f"--over is {text!r}: {name} is swept already")
+        over[name] = values
+    return over
+
+
 def _range(experiment: Experiment, text: str) -> tuple[str, list[Any]]:
     name, equals, values = text.partition("=")
     dial = _dial(experiment, name)
@@ -306,3 +339,19 @@ def _whole(name: str, text: str, least: int | None) -> int:
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_COMMANDS: dict[str, tuple[str, Callable[..., int], Callable[..., None]]] = {
+    "list": ("the experiments, or one experiment's dials", _list, arguments.for_list),
+    "run": ("run one experiment", _run, arguments.for_run),
+    "sweep": ("run one experiment over a range of dials and many seeds", _sweep, arguments.for_sweep),
+    "ablations": (
+        "take safeguards out, and see which seed makes a checker notice",
+        _ablations,
+        arguments.for_ablations,
+    ),
+    "shiviz": ("write a run as a log for ShiViz, or read such a log", _shiviz, arguments.for_shiviz),
+    "bench": ("measure labkit itself, as ratios within one run", _bench, arguments.for_bench),
+    "doctor": ("what this machine has, what is missing, how to get it", _doctor, arguments.none),
+}
+"""By name: what a command does, in a sentence; the function; and what adds its arguments."""

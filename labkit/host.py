@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from heapq import heapify, heappop, heappush
@@ -55,8 +56,11 @@ class Recorder(Protocol):
     def noted(self, note: Note) -> None:
         """The node noted something."""
 
-    def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> Any:
-        """A message left (or was lost at once); what is returned travels with its copies to `Carrier.deliver`."""
+    def sent(self, message: WireMessage, now_us: int) -> Any:
+        """A message left; what is returned travels with it to `Carrier.deliver`."""
+
+    def routed(self, message: WireMessage, now_us: int, fate: str, copies: int) -> Sequence[Any]:
+        """A message met this fate; what is returned travels with its copies, one each."""
 
 
 class Carrier(Protocol):
@@ -118,7 +122,9 @@ class Host:
         self._waiting: dict[int, Call] = {}
         # Answers to calls of an earlier incarnation must not be taken for answers to this one's.
         self._number = incarnation * _NUMBERS_PER_INCARNATION
-        self._deadlines: list[tuple[int, int]] = []  # a heap: when a call's time is up, and its number
+        # When a call's time is up, and its number: nearly all in the order of the calls, the others in a heap.
+        self._in_line: deque[tuple[int, int]] = deque()
+        self._out_of_line: list[tuple[int, int]] = []
         self._delays: dict[float, int] = {}  # by timeout, in true time
         self._next_look = NEVER_US
         self._room = FEW
@@ -158,6 +164,8 @@ class Host:
     def caller(self, target: str, method: str, signature: Signature) -> Callable[..., Call]:
         """The function that calls a method of another node, with its arguments and a `timeout` if not the default."""
         key, shapes, express = (target, method, False), set(), self._express
+        waiting, in_line, delays = self._waiting, self._in_line, self._delays
+        now_us, deliver, name = self._now_us, self._deliver, self.name
 
         def call(*args: Any, timeout: float | None = None, **kwargs: Any) -> Call:
             # Binding takes as long as sending, and depends on the shape of the arguments alone: do it once a shape.
@@ -166,31 +174,39 @@ class Host:
                 signature.bind(None, *args, **kwargs)
                 shapes.add(shape)
             self._number = number = self._number + 1
-            self._waiting[number] = call = Call(target, method)
-            now = self._now_us()
-            self._expect(number, now, self.default_timeout if timeout is None else timeout)
-            message = (number, self.name, target, False, method, (args, kwargs or None))
+            waiting[number] = call = Call(target, method)
+            if timeout is None:
+                timeout = self.default_timeout
+            now = now_us()
+            due = now + (delays.get(timeout) or self._delay_of(timeout))
+            # The call is kept until its answer comes, or its time is up.
+            if (in_line and due < in_line[-1][0]) or len(in_line) >= self._room or due >= NEVER_US:
+                self._expect(due, number)
+            else:
+                in_line.append((due, number))
+            if due < self._next_look:
+                self._look_at(due)
+            message = (number, name, target, False, method, (args, kwargs or None))
             delay = express.get(key)
             if delay is None:
                 self.send(message)
             else:  # nearly every message, and so worth a repetition
                 self.messages_sent += 1
-                record = None if self._trace is None else self._trace(message, now, "sent", 1)
-                self._deliver(message, delay(), record)
+                deliver(message, delay(), None if self._trace is None else self._trace(message, now))
             return call
 
         return call
 
-    def _expect(self, number: int, now: int, timeout: float) -> None:
-        # The call is kept until its answer comes, or its time is up.
-        delay = self._delays.get(timeout)
-        due = now + (self._delay_of(timeout) if delay is None else delay)
-        deadlines = self._deadlines
-        if len(deadlines) >= self._room:
+    def _expect(self, due: int, number: int) -> None:
+        # Any call; `caller` does the same where it takes its place at the end of the line, as nearly all do.
+        if due >= NEVER_US:
+            return
+        if len(self._in_line) + len(self._out_of_line) >= self._room:
             self._drop_answered()
-        heappush(deadlines, (due, number))
-        if due < self._next_look:
-            self._look_at(due)
+        if self._in_line and due < self._in_line[-1][0]:
+            heappush(self._out_of_line, (due, number))
+        else:
+            self._in_line.append((due, number))
 
     def _delay_of(self, timeout: float) -> int:
         if timeout != timeout:
@@ -202,9 +218,12 @@ class Host:
 
     def _drop_answered(self) -> None:
         # Now and then: with a long timeout, those that wait are few among those that were answered.
-        self._deadlines[:] = [entry for entry in self._deadlines if entry[1] in self._waiting]
-        heapify(self._deadlines)
-        self._room = 2 * len(self._deadlines) + FEW
+        unanswered = [deadline for deadline in self._in_line if deadline[1] in self._waiting]
+        self._in_line.clear()
+        self._in_line.extend(unanswered)
+        self._out_of_line = [deadline for deadline in self._out_of_line if deadline[1] in self._waiting]
+        heapify(self._out_of_line)
+        self._room = 2 * (len(self._in_line) + len(self._out_of_line)) + FEW
 
     def _look_at(self, due: int) -> None:
         self._next_look = due
@@ -215,8 +234,9 @@ class Host:
         self.messages_sent += 1
         now = self._now_us()
         delays, fate = self.outbox.route(message, now)
-        record = None if self._trace is None else self._trace(message, now, fate, len(delays))
-        for delay in delays:
+        copies = len(delays)
+        records = [None] * copies if self._trace is None else self._recorder.routed(message, now, fate, copies)
+        for delay, record in zip(delays, records, strict=True):
             self._deliver(message, delay, record)
 
     def receive(self, message: WireMessage) -> None:
@@ -292,8 +312,8 @@ class Host:
                 self.send(message)
             else:
                 self.messages_sent += 1
-                record = None if self._trace is None else self._trace(message, self._now_us(), "sent", 1)
-                self._deliver(message, delay(), record)
+                trace = self._trace
+                self._deliver(message, delay(), None if trace is None else trace(message, self._now_us()))
         except Exception as unsendable:
             self._carrier.failed(unsendable)
 
@@ -310,13 +330,24 @@ class Host:
         if planned != self._next_look:
             return  # an earlier look has been planned since, and will plan the next
         # The oldest has nearly always been answered long ago.
-        now, deadlines, waiting = self._carrier.now_us(), self._deadlines, self._waiting
-        while deadlines and (deadlines[0][0] <= now or deadlines[0][1] not in waiting):
-            _, number = heappop(deadlines)
+        now, waiting = self._carrier.now_us(), self._waiting
+        while (line := self._earliest()) is not None:
+            due, number = line[0]
+            if due > now and number in waiting:
+                self._look_at(due)
+                return
+            if line is self._in_line:
+                line.popleft()
+            else:
+                heappop(line)
             call = waiting.pop(number, None)
             if call is not None:
                 call.settle(UNKNOWN, "no answer within the timeout")
-        if deadlines:
-            self._look_at(deadlines[0][0])
-        else:
-            self._next_look = NEVER_US
+        self._next_look = NEVER_US
+
+    def _earliest(self) -> Any:
+        # Whichever of the two lines begins with the deadline that comes first; None if both are empty.
+        in_line, out_of_line = self._in_line, self._out_of_line
+        if out_of_line and (not in_line or out_of_line[0] < in_line[0]):
+            return out_of_line
+        return in_line or None

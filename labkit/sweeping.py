@@ -15,6 +15,7 @@ from labkit.machine import usable_cores
 from labkit.results import ILLEGAL, Measure, Result
 from labkit.running import run
 from labkit.statistics import deviations_from
+from labkit.tables import Table, table_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,13 +58,22 @@ class SweepPoint:
 class Sweep:
     """All points of a sweep, in the order of the grid.
 
-    Dials that were not swept are in `fixed`; `units` are those of the dials and measures, by name.
+    Dials that were not swept are in `fixed`; `units` are those of the dials and measures, `meanings` what the measures
+    say, both by name.
     """
 
     experiment: str
     fixed: dict[str, Any]
     points: list[SweepPoint]
     units: dict[str, str] = field(default_factory=dict)
+    meanings: dict[str, str] = field(default_factory=dict)
+
+    def table(self, *measures: str) -> Table:
+        """The dials and these measures with their intervals, a row a point; see `labkit.tables.table_of`."""
+        return table_of(self, measures)
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
 
     def to_json(self) -> str:
         """The sweep as JSON; a measure that had no samples is null."""
@@ -115,8 +125,9 @@ def sweep(
         for index, setting in enumerate(grid)
     ]
     units = {name: dial.unit for name, dial in chosen.dials.items()}
-    units |= {measure.name: measure.unit for outcome in outcomes if outcome for measure in outcome[0].values()}
-    return Sweep(experiment, fixed, points, units)
+    measures = {name: measure for outcome in outcomes if outcome for name, measure in outcome[0].items()}
+    units |= {name: measure.unit for name, measure in measures.items()}
+    return Sweep(experiment, fixed, points, units, {name: measure.help for name, measure in measures.items()})
 
 
 def among_simulations(measured: Result, names: Sequence[str], seeds: int = 20, **instead: Any) -> DataFrame:
@@ -230,3 +241,28 @@ class Progress:
             self._bar.update()
         elif callable(self._progress):
             self._progress(self._done, self._total)
+
+
+class Running:
+    """Says on standard error, once a run has taken a second, how many operations have ended; gives what to tell."""
+
+    def __init__(self, shown: bool):
+        self._shown = shown
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[int], None] | None:
+        if not self._shown:
+            return None
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return None
+        self._bar = tqdm(unit=" operations", desc="running", leave=False, delay=1, mininterval=0.25)
+        return self._advance
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _advance(self, ended: int) -> None:
+        self._bar.update(ended - self._bar.n)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
+import termios
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from labkit.arguments import EXAMPLES
 from labkit.command_line import INCONSISTENT_EXIT, NO_SPACE_EXIT, main
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +57,17 @@ BAD_INPUT = [
     (["sweep", "quorums", "--over", "contact=all:quorum:2"], "contact has no range; list its values, NAME=V,V,…"),
     (["sweep", "quorums", "--over", "read_quorum=1:4:4"], "read_quorum is 4: it must be at most replicas"),
     (["sweep", "quorums", "--over", "replica=1,2"], "quorums has no dial 'replica'"),
+    (["sweep", "quorums", "--over", "pairs=5,6", "--set", "pairs=3"], "--set is 'pairs=3': pairs is swept by --over"),
+    (["sweep", "quorums", "--over", "pairs=5,6", "--over", "pairs=7"], "--over is 'pairs=7': pairs is swept already"),
+    (["sweep", "quorums", "--over", "pairs=5,6", "--plot", "x.pdf"], "--plot is 'x.pdf': its name must end in .svg or"),
+    (
+        ["sweep", "quorums", "--over", "pairs=5,6", "--plot", "no/x.svg"],
+        "--plot is 'no/x.svg': there is no folder 'no'",
+    ),
+    (
+        ["sweep", "quorums", "--over", "pairs=1,2", "--serial", "--seeds", "1", "--measure", "stale_read"],
+        "there is no measure 'stale_read': did you mean 'stale_reads'?",
+    ),
     (["sweep", "quorums", "--over", "replicas=3,4", "--seeds", "0"], "seeds is '0': it must be a whole number of at"),
     (["sweep", "quorums", "--over", "replicas=3,4", "--seeds", "-2"], "seeds is '-2': it must be a whole number of at"),
     (["ablations", "zzz"], "there is no experiment 'zzz'"),
@@ -165,7 +181,102 @@ def test_sweep_prints_json_on_request(capsys):
     data = json.loads(printed(capsys, *arguments, "--json"))
     assert [point["parameters"] for point in data["points"]] == [{"read_quorum": number} for number in (1, 2, 3)]
     assert data["points"][0]["estimates"]["reads"]["count"] == 2
-    assert "read_quorum=3" in printed(capsys, *arguments)
+    text = printed(capsys, *arguments, "--measure", "reads", "--measure", "read_p50")
+    heads = text.splitlines()[0]
+    assert heads.startswith("read quorum  reads  read p50 (ms)")
+    assert [line.split()[:2] for line in text.splitlines()[2:5]] == [[number, "20"] for number in "123"]
+
+
+def test_a_sweep_without_measures_fits_a_terminal_and_says_what_it_leaves_out(capsys):
+    text = printed(capsys, "sweep", "quorums", "--set", "pairs=20", "--over", "loss=0,0.1", "--seeds", "2", "--serial")
+    assert max(map(len, text.splitlines()[:4])) <= 100
+    assert "stale reads (%)" in text
+    assert "more measures: --measure NAME shows one, --json all" in text
+
+
+@pytest.mark.parametrize(("name", "begin"), [("plot.svg", b"<?xml"), ("plot.png", b"\x89PNG")])
+def test_a_sweep_is_drawn_on_request(name, begin, tmp_path, capsys):
+    file = tmp_path / name
+    over = ["--over", "read_after=0:0.1:3", "--over", "read_quorum=1,2"]
+    printed(capsys, "sweep", "quorums", "--set", "pairs=20", *over, "--seeds", "2", "--serial", "--plot", str(file))
+    assert file.read_bytes().startswith(begin)
+    if name.endswith("svg"):
+        tree = ElementTree.parse(file)
+        assert tree.getroot().tag.endswith("svg")
+        assert len(tree.findall(".//{http://www.w3.org/2000/svg}path")) > 10
+
+
+def test_there_is_a_console_script():
+    done = labkit_in_a_shell("labkit list", None)
+    assert "quorums" in done
+
+
+QUICK = [example for name in ("list", "run", "sweep", "shiviz") for example in EXAMPLES[name] if "ray" not in example]
+
+
+@pytest.mark.parametrize("example", QUICK)
+def test_the_examples_of_the_help_work_as_they_stand(example, tmp_path):
+    assert labkit_in_a_shell(example, tmp_path)
+    assert ("--plot" in example) == bool(list(tmp_path.iterdir()))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("example", [*EXAMPLES["doctor"], "labkit ablations leases", EXAMPLES["run"][2]])
+def test_so_do_the_slow_ones(example, tmp_path):
+    assert labkit_in_a_shell(example, tmp_path)
+
+
+def test_every_help_has_its_examples():
+    for name, examples in EXAMPLES.items():
+        text = labkit_in_a_shell(f"labkit {name} --help", None)
+        assert all(example in text for example in examples)
+
+
+def labkit_in_a_shell(command: str, folder: Path | None) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", command], env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=120, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress where nobody looks
+    return done.stdout
+
+
+WITH_PROGRESS = [
+    ("labkit run quorums --set pairs=40000", "operations"),
+    ("labkit sweep quorums --over loss=0,0.1 --seeds 8 --set pairs=100 --serial", "/16 "),
+    ("labkit ablations leases --seeds 20", "seed/s"),
+]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("command", "seen"), WITH_PROGRESS)
+def test_what_takes_long_shows_its_progress_on_a_terminal(command, seen, tmp_path):
+    output = tmp_path / "out"
+    shown = on_a_terminal(f"{Path(sys.executable).parent}/{command} >{output}")
+    assert seen in shown
+    assert "operations/s" not in output.read_text()
+
+
+def on_a_terminal(command: str) -> str:
+    child, terminal = pty.fork()
+    if not child:
+        termios.tcsetwinsize(0, (24, 100))
+        os.execvp("sh", ["sh", "-c", command])
+    shown = b""
+    try:
+        while select.select([terminal], [], [], 60)[0]:
+            part = os.read(terminal, 65536)
+            if not part:
+                break
+            shown += part
+    except OSError:
+        pass  # the other end is closed
+    finally:
+        os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return shown.decode(errors="replace")
 
 
 @pytest.mark.parametrize(

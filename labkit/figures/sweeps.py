@@ -21,6 +21,7 @@ DECADES_FOR_LOG = 2
 MOST_TICKS = 12
 LAW_POINTS = 200
 MOST_TOLD = 8
+FEW_SEEDS = 3
 
 
 class Estimate(Protocol):
@@ -87,7 +88,10 @@ def measure_against(
     lines = _lines(points, measure, by)
     known = {**getattr(sweep, "units", {}), **(units or {})}
     across = _axis(x, known, [point.parameters[x] for point in points])
-    upwards = _axis(measure, known, [entry.mean for _, entry in _estimates(points, measure)])
+    if getattr(sweep, "meanings", {}).get(measure, "").startswith("share of"):
+        upwards = _Axis(measure, "%", 100.0)
+    else:
+        upwards = _axis(measure, known, [entry.mean for _, entry in _estimates(points, measure)])
     figure = Drawing(height=3.9 + 0.18 * len(lines))
     axes = figure.subplots()
     keys: dict[str, Line2D] = {}
@@ -106,8 +110,10 @@ def measure_against(
         columns=len(keys),
     )
     agreement = _agreement(lines, measure, across.name, law, law_label, by is not None)
-    caption(figure, _origin(sweep, points, measure), agreement, _failures(points))
-    figure.alt_text = " ".join(filter(None, [_in_words(lines, across, upwards, by), agreement, _failures(points)]))
+    caption(figure, _origin(sweep, points, measure), agreement, _failures(points, known))
+    figure.alt_text = " ".join(
+        filter(None, [_in_words(lines, across, upwards, by), agreement, _failures(points, known)])
+    )
     return figure
 
 
@@ -244,15 +250,21 @@ def _agreement(
     return f"{sentence(label)[:-1]}: inside the interval at {inside} of {count(total, 'point')}." if total else ""
 
 
-def _failures(points: Sequence[Point]) -> str:
+def _failures(points: Sequence[Point], units: Mapping[str, str]) -> str:
     failing = [point for point in points if point.failing_seeds]
+    axes = {name: _axis(name, units, [point.parameters[name] for point in points]) for name in points[0].parameters}
     told = [
-        f"{', '.join(f'{words(name)} {_number(value)}' for name, value in point.parameters.items())}: "
-        + listed([str(seed) for seed in point.failing_seeds[:5]])
-        + (" and more" if len(point.failing_seeds) > 5 else "")
+        f"{' and '.join(f'{words(name)} {axes[name].told(value)}' for name, value in point.parameters.items())}: "
+        + _seeds(point.failing_seeds)
         for point in failing[:MOST_TOLD]
     ]
-    return f"The checker found runs illegal, or they failed, at {'; '.join(told)}." if told else ""
+    return f"A checker found runs illegal, or they failed, at {'; '.join(told)}." if told else ""
+
+
+def _seeds(failing: Sequence[int]) -> str:
+    if len(failing) > FEW_SEEDS:
+        return f"{len(failing)} seeds, {failing[0]} the first"
+    return f"{'seed' if len(failing) == 1 else 'seeds'} {listed([str(seed) for seed in failing])}"
 
 
 def _in_words(lines: Mapping[Any, Sequence[Point]], across: _Axis, upwards: _Axis, by: str | None) -> str:

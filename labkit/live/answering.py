@@ -177,7 +177,7 @@ class Asked:
         """The shell command for the run whose measures are shown; it names only what is not at its default."""
         changed = {name: value for name, value in self.values.items() if value != self.experiment.dials[name].default}
         settings = [shlex.quote(f"{name}={_written(value)}") for name, value in changed.items()]
-        parts = ["python", "-m", "labkit", "run", self.experiment.name, "--seed", str(self.seed)]
+        parts = [".venv/bin/labkit", "run", self.experiment.name, "--seed", str(self.seed)]
         return " ".join([*parts, *(part for setting in settings for part in ("--set", setting))])
 
     def _is_allowed(self, values: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from labkit.calls import Call, CallError, first
@@ -152,7 +153,7 @@ class QuorumClient(Node):
     async def _newest(self, key: Any) -> Versioned:
         calls = [replica.read(key) for replica in self._contacts(self.read_quorum)]
         answers = await self._quorum(self.read_quorum, calls, lambda stand_in, _: stand_in.read(key))
-        return max(answers, key=lambda versioned: versioned[0])
+        return max(answers, key=itemgetter(0))
 
     async def _store(self, key: Any, value: Any, version: Timestamp) -> list[Timestamp]:
         calls = [replica.write(key, value, version) for replica in self._contacts(self.write_quorum)]

@@ -180,15 +180,19 @@ class _NodeProcess:
         note.order = self._next_order()
         self._soon("noted", note, what=f"the note {note.label!r}")
 
-    def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> None:
+    def sent(self, message: WireMessage, now_us: int) -> None:
+        self.routed(message, now_us, "sent", 1)
+
+    def routed(self, message: WireMessage, now_us: int, fate: str, copies: int) -> list[None]:
         if self._room <= 0:
             self._dropped += 1
-            return
+            return [None] * copies
         number, source, target, is_reply, method, _ = message
         order = self._next_order()
         for _ in range(max(copies, 1)):
             self._rows.append(("sent", Message(number, source, target, method, is_reply, now_us, None, fate, order)))
             self._room -= 1
+        return [None] * copies
 
     # The driver's orders.
 

@@ -56,12 +56,12 @@ class _SimulatedRecorder:
         self._recording = recording
         self._conditions = conditions
         self._room = trace_limit
-        self._order = 0
+        self.order = 0
 
     def next_order(self) -> int:
         """One number more: for all nodes together, as there is one thread."""
-        self._order += 1
-        return self._order
+        self.order += 1
+        return self.order
 
     def invoked(self, operation: Operation) -> None:
         operation.invoked_order = self.next_order()
@@ -83,18 +83,26 @@ class _SimulatedRecorder:
         self._recording = Recording()
         self._conditions = Conditions(FaultPlan(), lambda fault, delay_us: None)
 
-    def sent(self, message: WireMessage, now_us: int, fate: str, copies: int) -> list[Message] | None:
+    def sent(self, message: WireMessage, now_us: int) -> Message | None:
         if self._room <= 0:
             self._recording.messages_dropped_from_trace += 1
             return None
+        self._room -= 1
         number, source, target, is_reply, method, _ = message
-        self._order = order = self._order + 1
-        rows = [Message(number, source, target, method, is_reply, now_us, None, fate, order)]
-        if copies > 1:
-            rows += [replace(rows[0]) for _ in range(copies - 1)]
-        self._recording.messages += rows
-        self._room -= len(rows)
-        return rows
+        self.order = order = self.order + 1
+        row = Message(number, source, target, method, is_reply, now_us, None, "sent", order)
+        self._recording.messages.append(row)
+        return row
+
+    def routed(self, message: WireMessage, now_us: int, fate: str, copies: int) -> list[Message | None]:
+        first = self.sent(message, now_us)
+        if first is None:
+            return [None] * copies
+        first.fate = fate
+        others = [replace(first) for _ in range(copies - 1)]
+        self._recording.messages += others
+        self._room -= len(others)
+        return [first, *others][:copies]
 
 
 class _SimulatedCarrier:
@@ -168,7 +176,7 @@ class _Simulation:
                 message.fate = "undelivered"
         return self._recording.in_order()
 
-    def deliver(self, message: WireMessage, delay_us: int, record: list[Message] | None) -> None:
+    def deliver(self, message: WireMessage, delay_us: int, record: Message | None) -> None:
         # A request's payload is its arguments, and nearly always None; a reply's is its outcome, and a value. Most of
         # what is sent is flat, which is seen here without a call.
         first, second = message[5]
@@ -179,17 +187,18 @@ class _Simulation:
             message = (*message[:5], snapshot(message[5]))
         # schedule_us, written out: this runs for every message. A tuple is what the loop takes for one.
         environment = self._environment
-        arrival = (*message, record.pop()) if record else message
+        arrival = message if record is None else (*message, record)
         heappush(environment._queue, (environment._now + delay_us, NORMAL, next(environment._eid), arrival))
 
     def _traced(self, host: Host) -> Callable[[tuple], None]:
         # Takes a message, and the row of the trace that its arrival completes, unless the trace was full.
-        environment, receive, next_order = self._environment, host.receive, self._recorder.next_order
+        environment, receive, recorder = self._environment, host.receive, self._recorder
 
         def receive_traced(arrival: tuple) -> None:
             if len(arrival) > MESSAGE_PARTS:
                 row = arrival[MESSAGE_PARTS]
-                row.arrived_us, row.arrived_order = environment._now, next_order()
+                row.arrived_us = environment._now
+                recorder.order = row.arrived_order = recorder.order + 1
                 arrival = arrival[:MESSAGE_PARTS]
             receive(arrival)
 

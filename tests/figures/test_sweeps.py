@@ -98,7 +98,7 @@ def test_failing_seeds_are_crossed_and_named(theme):
     sweep = swept({1: 0.8, 2: 0.4, 3: 0.1}, failures={2: {3: "stale", 17: "stale"}})
     figure = measure_against(sweep, "x", "stale_reads")
     assert_legible(figure)
-    assert "The checker found runs illegal, or they failed, at x 2: 3 and 17." in figure.alt_text
+    assert "A checker found runs illegal, or they failed, at x 2: seeds 3 and 17." in figure.alt_text
     assert "3 and 17" in figure._supxlabel.get_text()
     (crosses,) = law_lines(figure)
     assert (crosses.get_xdata(), crosses.get_ydata()) == ([2], [0.4])

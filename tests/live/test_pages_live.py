@@ -106,7 +106,7 @@ def test_an_address_opens_its_run_and_a_copied_link_opens_the_same(pages: Path, 
             figure.element.get_by_role("button", name="Copy as command").click()
             page.wait_for_timeout(200)
             command = page.evaluate("() => navigator.clipboard.readText()")
-        assert command.startswith("python -m labkit run quorums --seed 11 ") and "read_after=0.013" in command
+        assert command.startswith(".venv/bin/labkit run quorums --seed 11 ") and "read_after=0.013" in command
         with opened(browser, copied) as page:
             assert LiveFigure(page, "staleness").settle("exact") == first
 

@@ -85,7 +85,7 @@ export function commandFor(description, values, seed) {
   const settings = Object.entries({ ...description.fixed, ...values })
     .filter(([, value]) => value !== null && typeof value !== "object")
     .map(([name, value]) => ` --set ${quoted(`${name}=${value}`)}`);
-  return `python -m labkit run ${quoted(description.experiment)} --seed ${seed}${settings.join("")}`;
+  return `.venv/bin/labkit run ${quoted(description.experiment)} --seed ${seed}${settings.join("")}`;
 }
 
 function quoted(text) {

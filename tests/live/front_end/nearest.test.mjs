@@ -92,6 +92,6 @@ test("a request carries every dial, fixed or turned", () => {
 test("a command is safe to paste", () => {
   assert.equal(
     commandFor(figure, { contact: "a b'; rm -rf ~" }, 7),
-    "python -m labkit run quorums --seed 7 --set pairs=150 --set 'contact=a b'\\''; rm -rf ~'",
+    ".venv/bin/labkit run quorums --seed 7 --set pairs=150 --set 'contact=a b'\\''; rm -rf ~'",
   );
 });
