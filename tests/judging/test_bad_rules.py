@@ -79,6 +79,7 @@ def test_it_is_refused_in_one_sentence(experiment, given, message):
 
 
 @pytest.mark.real
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 def test_a_rule_of_a_notebooks_cell_travels_and_one_that_cannot_is_refused():
     done = subprocess.run([sys.executable, CELL], capture_output=True, text=True, timeout=100, check=True)

@@ -206,6 +206,7 @@ def test_time_that_is_not_up_interrupts_nobody():
 
 
 @pytest.mark.real
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 def test_all_cores_find_what_one_does():
     one, all_cores = judged(accept, 30), judged(accept, 30, parallel=True)
@@ -213,6 +214,7 @@ def test_all_cores_find_what_one_does():
 
 
 @pytest.mark.real
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 def test_on_real_processes_a_wrong_rule_breaks_and_an_error_is_told():
     async def wrong(self, token):

@@ -65,6 +65,7 @@ def test_the_protocol_itself_holds(rule):
 
 
 @pytest.mark.real
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 @every_rule
 def test_the_solution_holds_on_real_processes(rule):
