@@ -46,7 +46,11 @@ class Written:
             if isinstance(cause, RuleFailed):
                 return str(cause)
             cause = cause.__cause__
-        return plain(error) if isinstance(error, LabkitError) else f"what {rule.name} left cannot be judged: {error}"
+        if isinstance(error, LabkitError):
+            # From another process comes the text alone, with the node and the instant before it.
+            node, _, said = plain(error).partition(": ")
+            return said if node.startswith(f"{RuleFailed.__name__} in ") else plain(error)
+        return f"what {rule.name} left cannot be judged: {error}"
 
     def is_sendable(self) -> bool:
         """Whether another process can have it."""
