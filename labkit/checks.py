@@ -11,7 +11,10 @@ from typing import Any
 from labkit.errors import BadInput
 
 STANDARD_ERRORS = 3
-"""How far a share may be from its law: chance alone goes beyond three standard errors once in 370."""
+"""How far a share may be from its law.
+
+Chance alone goes beyond once in 370 if some tens of samples may be expected on either side; oftener near 0 and 1.
+"""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,16 @@ class Measure:
     def __str__(self) -> str:
         return f"{self.value:.4g} {self.unit}".rstrip()
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a part of a whole, which is said in percent."""
+        return says_share(self.help)
+
+
+def says_share(meaning: str) -> bool:
+    """Whether a measure of which this is said is a part of a whole; its help then begins with "share of"."""
+    return meaning.startswith("share of")
+
 
 @dataclass(frozen=True)
 class Verdict:

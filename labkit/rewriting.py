@@ -14,6 +14,10 @@ from labkit.calls import CallError
 from labkit.errors import BadInput, LabkitError, plain
 from labkit.lab import Rule
 from labkit.node import Node
+from labkit.wording import shortened
+
+LONGEST_VALUE = 60
+"""Characters of a value that a sentence shows."""
 
 LET_THROUGH = (CallError, TimeoutError, LabkitError)
 """Errors that are outcomes, or tell of themselves; any other is a defect of the reader's code."""
@@ -78,7 +82,9 @@ def written(rule: Rule, given: Any) -> Written:
         if function is None:
             raise BadInput(f"{given.__name__} has no method {rule.name}: it must have {rule.signature}")
     if not isinstance(function, FunctionType):
-        raise BadInput(f"{rule.name} is {_short(given)}: it must be a function, {rule.signature}")
+        raise BadInput(
+            f"{rule.name} is {shortened(repr(given), LONGEST_VALUE)}: it must be a function, {rule.signature}"
+        )
     is_async = inspect.iscoroutinefunction(function)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise BadInput(f"{rule.name} has a yield in it: it must be a plain {rule.signature}")
@@ -124,7 +130,9 @@ def _guarded(function: FunctionType, rule: Rule) -> Callable[..., Any]:
 
 def _checked(answer: Any, rule: Rule) -> Any:
     if rule.returns is not None and not isinstance(answer, rule.returns):
-        raise RuleFailed(f"{rule.name} returned {_short(answer)}: it must return a {rule.returns.__name__}")
+        raise RuleFailed(
+            f"{rule.name} returned {shortened(repr(answer), LONGEST_VALUE)}: it must return a {rule.returns.__name__}"
+        )
     return answer
 
 
@@ -158,8 +166,3 @@ def _can_be_sent(value: Any) -> bool:
     except Exception:
         return False
     return True
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
