@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType, TracebackType
 from typing import Any
@@ -58,19 +58,21 @@ class Written:
 
     def is_sendable(self) -> bool:
         """Whether another process can have it."""
-        return _can_be_sent(self.given)
+        from labkit.runtimes.packing import can_be_sent
+
+        return can_be_sent(self.given)
 
     def check_sendable(self) -> None:
         """Raise `BadInput` with the name of what cannot be sent to another process."""
+        from labkit.runtimes.packing import what_cannot_be_sent
+
         if self.is_sendable():
             return
-        for name, value in _references(self.function):
-            if not _can_be_sent(value):
-                kind = type(value).__name__.strip("_")
-                raise BadInput(
-                    f"{self.rule.name} refers to {name}, a value of type {kind}, which cannot be sent to another "
-                    f"process: make it within {self.rule.name}, or keep it on self"
-                )
+        for name, what in what_cannot_be_sent(self.function):
+            raise BadInput(
+                f"{self.rule.name} refers to {name}, {what}, which cannot be sent to another process: make it within "
+                f"{self.rule.name}, or keep it on self"
+            )
         raise BadInput(f"{self.rule.name} cannot be sent to another process: define it by itself, in a cell")
 
 
@@ -151,18 +153,3 @@ def _last_line(trace: TracebackType | None, file: str) -> int:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
-
-
-def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    known = inspect.getclosurevars(function)
-    yield from {**known.globals, **known.nonlocals}.items()
-
-
-def _can_be_sent(value: Any) -> bool:
-    from labkit.runtimes.packing import pack
-
-    try:
-        pack(value)
-    except Exception:
-        return False
-    return True

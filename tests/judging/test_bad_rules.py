@@ -86,6 +86,4 @@ def test_a_rule_of_a_notebooks_cell_travels_and_one_that_cannot_is_refused():
     said = json.loads(done.stdout)
     assert said["function"] == said["class"] == []
     assert said["cores"] == said["one core"]
-    assert said["lock"].startswith(
-        "write refers to LOCK, a value of type lock, which cannot be sent to another process"
-    )
+    assert said["lock"].startswith("write refers to LOCK, a lock, which cannot be sent to another process")
