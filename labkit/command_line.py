@@ -24,7 +24,6 @@ from labkit.dials import AnyDial, parse, suggestion
 from labkit.ending import like_ctrl_c
 from labkit.errors import BadInput, LabkitError, MissingComponent
 from labkit.lab import Experiment, catalogue, find
-from labkit.results import Result
 from labkit.running import run
 from labkit.sweeping import Running, run_job
 from labkit.tables import left_out
@@ -140,16 +139,10 @@ def _run(chosen: argparse.Namespace) -> int:
     seed = _whole("seed", chosen.seed, 0)
     with Running(sys.stderr.isatty()) as progress:
         result = run(experiment, runtime=chosen.runtime, seed=seed, progress=progress, **settings)
-    print(result.to_json(chosen.trace) if chosen.json else _summary(result))
+    print(result.to_json(chosen.trace) if chosen.json else result)
     for incident in result.recording.incidents:
         print(f"labkit: {incident}", file=sys.stderr)
     return INCIDENT_EXIT if result.recording.incidents else 0
-
-
-def _summary(result: Result) -> str:
-    lines = [f"{result.experiment} ({result.runtime}, seed {result.seed}): {len(result.operations)} operations"]
-    lines += [f"  {m.name:26} {m!s:>12}  {m.help}" for m in result.measures.values()]
-    return "\n".join([*lines, *(f"  {verdict}" for verdict in result.verdicts)])
 
 
 def _sweep(chosen: argparse.Namespace) -> int:
