@@ -39,8 +39,9 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 # JupyterLab would otherwise ask other hosts for news and updates. It refuses to run as root unless told to, and in a
-# container there is often nobody else; it listens on this machine alone and asks for a token all the same.
-LAB_OPTIONS := --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=labs --LabApp.news_url=None \
+# container there is often nobody else; it listens on this machine alone and asks for a token all the same. The labs link
+# to the glossary in book/, so the server's root is the repository; its first page is the folder of the labs.
+LAB_OPTIONS := --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/labs --LabApp.news_url=None \
 	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 # Without npm's packages the labs open all the same; live figures then show their numbers and do not move.

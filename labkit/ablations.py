@@ -89,6 +89,8 @@ class Hunts(Sequence[Hunt]):
         table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n\n".join(["\n".join(table), *(told for each in self._hunts if (told := _told(each)))])
 
+    __repr__ = __str__  # what a notebook without HTML shows
+
     def _repr_html_(self) -> str:
         head = "".join(f"<th {LEFT}>{title}</th>" for title in HEAD)
         rows = "".join(_html_row(each) for each in self._hunts)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from labkit.errors import BadInput
+from labkit.results import Result
+from labkit.sweeping import among_simulations
+from labkit.wording import words
 
 STANDARD_ERRORS = 3
-"""How far a share may be from its law: chance alone goes beyond three standard errors once in 370."""
+"""How far a share may be from its law.
+
+Chance alone goes beyond once in 370 if some tens of samples may be expected on either side; oftener near 0 and 1.
+"""
+
+DEVIATIONS = 5
+"""How far a run may be from simulations of it: by chance alone, one in 10,000 is further."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +84,23 @@ def share_near(sentence: str, measured: float, law: float, samples: float) -> Ch
     allowed = STANDARD_ERRORS * math.sqrt(law * (1 - law) / samples)
     evidence = f"measured {measured:.1%}, law {law:.1%} ± {allowed:.1%}"
     return Check(sentence, abs(measured - law) <= allowed, evidence)
+
+
+def like_simulations(
+    measured: Result, names: Sequence[str], seeds: int = 20, allowance: float = 0.25, **instead: Any
+) -> list[Check]:
+    """A check for each of the measures `names`: simulations with other chances could have come out like it.
+
+    That is within 5 standard deviations of as many simulations as there are `seeds`, with the dials `instead` in place
+    of the run's own; and a machine that is slow may add the share `allowance` of their mean. Raises `BadInput` as
+    `among_simulations` does, which runs them.
+    """
+    rows = among_simulations(measured, names, seeds, allowance, **instead)
+    return [
+        check(
+            f"{words(name)} is what {seeds} simulations allow",
+            bool(row["deviations apart"] < DEVIATIONS),
+            f"measured {measured.measures[name]}, simulated {measured.measures[name].said(row['simulated'])}",
+        )
+        for name, row in rows.iterrows()
+    ]

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,10 +24,9 @@ from labkit.dials import AnyDial, parse, suggestion
 from labkit.ending import like_ctrl_c
 from labkit.errors import BadInput, LabkitError, MissingComponent
 from labkit.lab import Experiment, catalogue, find
-from labkit.results import Result
 from labkit.running import run
-from labkit.sweeping import Running
-from labkit.tables import left_out, table_of
+from labkit.sweeping import Running, run_job
+from labkit.tables import left_out
 from labkit.wording import count
 
 if TYPE_CHECKING:
@@ -139,16 +139,10 @@ def _run(chosen: argparse.Namespace) -> int:
     seed = _whole("seed", chosen.seed, 0)
     with Running(sys.stderr.isatty()) as progress:
         result = run(experiment, runtime=chosen.runtime, seed=seed, progress=progress, **settings)
-    print(result.to_json(chosen.trace) if chosen.json else _summary(result))
+    print(result.to_json(chosen.trace) if chosen.json else result)
     for incident in result.recording.incidents:
         print(f"labkit: {incident}", file=sys.stderr)
     return INCIDENT_EXIT if result.recording.incidents else 0
-
-
-def _summary(result: Result) -> str:
-    lines = [f"{result.experiment} ({result.runtime}, seed {result.seed}): {len(result.operations)} operations"]
-    lines += [f"  {m.name:26} {m!s:>12}  {m.help}" for m in result.measures.values()]
-    return "\n".join([*lines, *(f"  {verdict}" for verdict in result.verdicts)])
 
 
 def _sweep(chosen: argparse.Namespace) -> int:
@@ -165,27 +159,43 @@ def _sweep(chosen: argparse.Namespace) -> int:
             raise BadInput(f"--set is '{name}={_text(fixed[name])}': {name} is swept by --over")
     if picture is not None and len(over) > 2:
         raise BadInput(f"--plot draws one or two dials, and --over names {len(over)}")
+    seeds = _whole("seeds", chosen.seeds, 1)
+    if chosen.measure:
+        first = {name: values[0] for name, values in over.items()}
+        _check_measures(experiment, chosen.measure, {**fixed, **first})
     found = sweep(
         experiment.name,
         over,
-        seeds=_whole("seeds", chosen.seeds, 1),
+        seeds=seeds,
         parallel=False if chosen.serial else None,
         progress=sys.stderr.isatty(),
         **fixed,
     )
-    if picture is not None:
-        _draw(found, chosen.measure, picture)
     if chosen.json:
         print(found.to_json())
-        return 0
-    table = found.table(*chosen.measure)
+    else:
+        _print_table(found, chosen.measure)
+    if picture is not None:  # last: if it cannot be drawn, the numbers are there
+        _draw(found, chosen.measure, picture)
+    return 0
+
+
+def _print_table(found: Sweep, measures: Sequence[str]) -> None:
+    table = found.table(*measures)
     print(table)
-    hidden = 0 if chosen.measure else left_out(found, table)
+    hidden = 0 if measures else left_out(found, table)
     if hidden:
         print(f"and {count(hidden, 'more measure')}: --measure NAME shows one, --json all")
     for seed, why in _first_failures(found):
         print(f"seed {seed}: {why}")
-    return 0
+
+
+def _check_measures(experiment: Experiment, measures: Sequence[str], values: dict[str, Any]) -> None:
+    # Measures have no names before there is a run: one, rather than to learn of a wrong name after all of them.
+    known, _ = run_job((experiment.name, values, 0))
+    for name in measures if known else ():
+        if name not in known:
+            raise BadInput(f"there is no measure {name!r}: {suggestion(name, known)}")
 
 
 def _first_failures(sweep: Sweep) -> list[tuple[int, str]]:
@@ -201,21 +211,25 @@ def _picture(name: str | None) -> Path | None:
         raise BadInput(f"--plot is {name!r}: its name must end in {' or '.join(PICTURES)}")
     if not path.parent.is_dir():
         raise BadInput(f"--plot is {name!r}: there is no folder {str(path.parent)!r}")
+    if find_spec("matplotlib") is None:
+        raise MissingComponent("--plot needs matplotlib: install labkit[labs]")
     return path
 
 
 def _draw(sweep: Sweep, measures: Sequence[str], path: Path) -> None:
-    try:
-        from labkit.figures import measure_against
-    except ImportError as error:
-        raise MissingComponent(f"--plot needs matplotlib ({error}): install labkit[labs]") from None
+    from labkit.figures import measure_against
+
     x, *by = sweep.points[0].parameters
-    measure = measures[0] if measures else next(iter(sweep.points[0].estimates))
-    table_of(sweep, [measure])  # which says so if there is no such measure
+    known = [name for point in sweep.points for name in point.estimates]
+    if not known:
+        raise BadInput(f"--plot is {str(path)!r}: no run has ended, so there is nothing to draw")
+    measure = measures[0] if measures else known[0]
     figure = measure_against(sweep, x, measure, by=by[0] if by else None)
     try:
         figure.savefig(path)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
         raise BadInput(f"--plot is {str(path)!r}: it cannot be written ({error.strerror})") from None
 
 

@@ -31,7 +31,7 @@ USUAL_SEEDS = {"simulated": 200, "ray": 1}
 RUN_SECONDS = 10.0
 """What a simulation may compute; they take some hundredths of a second."""
 
-BAR_SECONDS = 2.0
+BAR_SECONDS = 3.0
 """What the runs must be expected to take, by the first of them, for a progress bar to be shown."""
 
 SAMPLE = 8
@@ -106,12 +106,14 @@ def _until_clear(
 
 
 def _only(experiment: Experiment, rule: dict[str, Any]) -> tuple[str, Any]:
-    known = ", ".join(each.signature for each in experiment.rules.values())
     if not experiment.rules:
         raise BadInput(f"{experiment.name} has no rule to be written")
-    if len(rule) != 1:
-        given = ", ".join(rule) or "none"
-        raise BadInput(f"the rules given are {given}: judge takes exactly one of those of {experiment.name}: {known}")
+    if not rule:
+        tasks = "; or ".join(f"{each.signature}: {each.task}" for each in experiment.rules.values())
+        raise BadInput(f"no rule is given, and {experiment.name} lets you write {tasks}")
+    if len(rule) > 1:
+        known = ", ".join(experiment.rules)
+        raise BadInput(f"the rules given are {', '.join(rule)}: judge takes one at a time, of {known}")
     name, given = next(iter(rule.items()))
     if name not in experiment.rules:
         raise BadInput(f"{experiment.name} has no rule {name!r}: {suggestion(name, experiment.rules)}")

@@ -13,6 +13,7 @@ from labkit.errors import BadInput
 from labkit.faults import FaultWindow, windows
 from labkit.history import ORDERS, Fault, Message, Note, Operation, Recording
 from labkit.statistics import nearest_rank
+from labkit.wording import duration
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,7 +31,29 @@ class Measure:
     help: str = ""
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} {self.unit}".rstrip()
+        return self.said(self.value)
+
+    def said(self, value: float) -> str:
+        """A value of this kind as a reader would write it: shares in percent, times in the unit that suits them."""
+        if math.isnan(value):
+            return "no samples"
+        if self.is_share:
+            percent = f"{100 * value:.3g}"
+            return f"{100 * value:.6g}%" if percent == "100" and value < 1 else f"{percent}%"
+        if self.unit == "s":
+            return duration(value)
+        number = f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
+        return f"{number} {self.unit}".rstrip()
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a part of a whole, which is said in percent."""
+        return says_share(self.help)
+
+
+def says_share(meaning: str) -> bool:
+    """Whether a measure of which this is said is a part of a whole; its help then begins with "share of"."""
+    return meaning.startswith("share of")
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,7 @@ class Verdict:
         return said + (drawn(self) if self.counterexample else "")
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """One run of one experiment: what was asked for, what was measured, and everything that happened.
 
@@ -194,10 +217,17 @@ class Result:
         """Value, unit and meaning of each measure as a pandas data frame."""
         return _frame(self.measures.values()).set_index("name")
 
+    def __str__(self) -> str:
+        lines = [f"{self.experiment} ({self.runtime}, seed {self.seed}): {len(self.operations):,} operations"]
+        lines += [f"  {m.name:26} {m!s:>12}  {m.help}" for m in self.measures.values()]
+        return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
+
+    __repr__ = __str__  # a history of thousands of operations is nothing to print because somebody has typed `run(…)`
+
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{m.name.replace('_', ' ')}</td><td style='text-align:right'>{m.value:.4g}</td>"
-            f"<td>{m.unit}</td><td style='text-align:left'>{m.help}</td></tr>"
+            f"<tr><td>{m.name.replace('_', ' ')}</td><td style='text-align:right'>{m}</td>"
+            f"<td style='text-align:left'>{escape(m.help)}</td></tr>"
             for m in self.measures.values()
         )
         verdicts = "".join(verdict._repr_html_() for verdict in self.verdicts)

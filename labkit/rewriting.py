@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType, TracebackType
 from typing import Any
@@ -14,6 +14,10 @@ from labkit.calls import CallError
 from labkit.errors import BadInput, LabkitError, plain
 from labkit.lab import Rule
 from labkit.node import Node
+from labkit.wording import shortened
+
+LONGEST_VALUE = 60
+"""Characters of a value that a sentence shows."""
 
 LET_THROUGH = (CallError, TimeoutError, LabkitError)
 """Errors that are outcomes, or tell of themselves; any other is a defect of the reader's code."""
@@ -46,23 +50,29 @@ class Written:
             if isinstance(cause, RuleFailed):
                 return str(cause)
             cause = cause.__cause__
-        return plain(error) if isinstance(error, LabkitError) else f"what {rule.name} left cannot be judged: {error}"
+        if isinstance(error, LabkitError):
+            # From another process comes the text alone, with the node and the instant before it.
+            node, _, said = plain(error).partition(": ")
+            return said if node.startswith(f"{RuleFailed.__name__} in ") else plain(error)
+        return f"what {rule.name} left cannot be judged: {error}"
 
     def is_sendable(self) -> bool:
         """Whether another process can have it."""
-        return _can_be_sent(self.given)
+        from labkit.runtimes.packing import can_be_sent
+
+        return can_be_sent(self.given)
 
     def check_sendable(self) -> None:
         """Raise `BadInput` with the name of what cannot be sent to another process."""
+        from labkit.runtimes.packing import what_cannot_be_sent
+
         if self.is_sendable():
             return
-        for name, value in _references(self.function):
-            if not _can_be_sent(value):
-                kind = type(value).__name__.strip("_")
-                raise BadInput(
-                    f"{self.rule.name} refers to {name}, a value of type {kind}, which cannot be sent to another "
-                    f"process: make it within {self.rule.name}, or keep it on self"
-                )
+        for name, what in what_cannot_be_sent(self.function):
+            raise BadInput(
+                f"{self.rule.name} refers to {name}, {what}, which cannot be sent to another process: make it within "
+                f"{self.rule.name}, or keep it on self"
+            )
         raise BadInput(f"{self.rule.name} cannot be sent to another process: define it by itself, in a cell")
 
 
@@ -74,7 +84,9 @@ def written(rule: Rule, given: Any) -> Written:
         if function is None:
             raise BadInput(f"{given.__name__} has no method {rule.name}: it must have {rule.signature}")
     if not isinstance(function, FunctionType):
-        raise BadInput(f"{rule.name} is {_short(given)}: it must be a function, {rule.signature}")
+        raise BadInput(
+            f"{rule.name} is {shortened(repr(given), LONGEST_VALUE)}: it must be a function, {rule.signature}"
+        )
     is_async = inspect.iscoroutinefunction(function)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise BadInput(f"{rule.name} has a yield in it: it must be a plain {rule.signature}")
@@ -120,7 +132,9 @@ def _guarded(function: FunctionType, rule: Rule) -> Callable[..., Any]:
 
 def _checked(answer: Any, rule: Rule) -> Any:
     if rule.returns is not None and not isinstance(answer, rule.returns):
-        raise RuleFailed(f"{rule.name} returned {_short(answer)}: it must return a {rule.returns.__name__}")
+        raise RuleFailed(
+            f"{rule.name} returned {shortened(repr(answer), LONGEST_VALUE)}: it must return a {rule.returns.__name__}"
+        )
     return answer
 
 
@@ -139,23 +153,3 @@ def _last_line(trace: TracebackType | None, file: str) -> int:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
-
-
-def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    known = inspect.getclosurevars(function)
-    yield from {**known.globals, **known.nonlocals}.items()
-
-
-def _can_be_sent(value: Any) -> bool:
-    from labkit.runtimes.packing import pack
-
-    try:
-        pack(value)
-    except Exception:
-        return False
-    return True
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

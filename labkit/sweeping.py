@@ -130,26 +130,32 @@ def sweep(
     return Sweep(experiment, fixed, points, units, {name: measure.help for name, measure in measures.items()})
 
 
-def among_simulations(measured: Result, names: Sequence[str], seeds: int = 20, **instead: Any) -> DataFrame:
+def among_simulations(
+    measured: Result, names: Sequence[str], seeds: int = 20, allowance: float = 0.0, **instead: Any
+) -> DataFrame:
     """Whether the simulation could have made a run of real processes, which draws chances of its own.
 
     For each of the measures `names`: what was measured, the mean of as many simulations as there are `seeds` (with the
-    same dials, but for those given `instead`), and how many standard deviations of a single run lie between. Runs are
-    independent of each other, whatever within one run waits for what. If both follow one normal distribution, one
-    difference in 10,000 is above 5 (Student's t, 20 seeds).
+    same dials, but for those given `instead`), and how many standard deviations of a single run lie between, less what
+    the machine may add: the share `allowance` of that mean. Runs are independent of each other, whatever within one run
+    waits for what. If all follow one normal distribution, one difference in 10,000 is above 5 (Student's t, 20 seeds).
     """
     from pandas import DataFrame
 
     if seeds < 2:
         raise BadInput(f"seeds is {seeds!r}: it must be 2 or more")
+    if not allowance >= 0:
+        raise BadInput(f"allowance is {allowance!r}: it must be a share, 0 or more")
     others = range(measured.seed + 1, measured.seed + 1 + seeds)
     dials = {**measured.parameters, **instead}
     runs = [run_job((measured.experiment, dials, seed))[0] for seed in others]
     rows = {}
     for name in names:
         found = [measures[name].value for measures in runs if name in measures]
-        mean, apart = estimate(found).mean, deviations_from(measured[name], found)
-        rows[name] = {"measured": measured[name], "simulated": mean, "deviations apart": apart}
+        mean, value = estimate(found).mean, measured[name]
+        gap = max(abs(value - mean) - allowance * abs(mean), 0.0)
+        apart = deviations_from(mean + math.copysign(gap, value - mean), found)
+        rows[name] = {"measured": value, "simulated": mean, "deviations apart": apart}
     return DataFrame(rows).T
 
 

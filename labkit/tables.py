@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.dials import suggestion
 from labkit.errors import BadInput
+from labkit.results import says_share
 from labkit.wording import words
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Table:
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    measures: tuple[str, ...] = ()
+    """The measures among its columns, by their names."""
 
     def __str__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.head, *self.rows, strict=True)]
@@ -72,10 +75,7 @@ def table_of(sweep: Sweep, measures: Sequence[str] = ()) -> Table:
 
 def left_out(sweep: Sweep, table: Table) -> int:
     """How many of the sweep's measures are not among the table's columns."""
-    known = {name for point in sweep.points for name in point.estimates}
-    dials = len(sweep.points[0].parameters)
-    failures = any(point.failures for point in sweep.points)
-    return len(known) - (len(table.head) - dials - failures)
+    return len({name for point in sweep.points for name in point.estimates} - {*table.measures})
 
 
 def _table(sweep: Sweep, measures: Sequence[str]) -> Table:
@@ -84,7 +84,7 @@ def _table(sweep: Sweep, measures: Sequence[str]) -> Table:
     if any(point.failures for point in sweep.points):
         columns.append(("failing seeds", *map(_failing, sweep.points)))
     head, *rows = zip(*columns, strict=True)
-    return Table(tuple(head), tuple(map(tuple, rows)))
+    return Table(tuple(head), tuple(map(tuple, rows)), tuple(measures))
 
 
 def _failing(point: SweepPoint) -> str:
@@ -101,7 +101,7 @@ def _dial_column(sweep: Sweep, name: str) -> tuple[str, ...]:
 def _measure_column(sweep: Sweep, name: str) -> tuple[str, ...]:
     estimates = [point.estimates.get(name) for point in sweep.points]
     means = [estimate.mean for estimate in estimates if estimate is not None]
-    is_share = sweep.meanings.get(name, "").startswith("share of")
+    is_share = says_share(sweep.meanings.get(name, ""))
     unit, factor = _unit(sweep.units.get(name, ""), means, is_share)
     return _heading(name, unit), *(_interval(estimate, factor) for estimate in estimates)
 
@@ -126,11 +126,13 @@ def _interval(estimate: Estimate | None, factor: float) -> str:
         return NOTHING
     half = (estimate.high - estimate.low) / 2 * factor
     mean = estimate.mean * factor
-    show = _to_digits(half if half else mean)
-    return show(mean) if not half else f"{show(mean)} ± {show(half)}"
+    if not half:
+        return f"{mean:,.0f}" if mean == round(mean) else _to_digits(mean, 3)(mean)
+    show = _to_digits(half, 2)  # two digits of the uncertainty, and the mean to the same place
+    return f"{show(mean)} ± {show(half)}"
 
 
-def _to_digits(size: float) -> Callable[[float], str]:
-    # Two digits of the uncertainty, and the mean to the same place; three digits of a mean that has none.
-    places = 0 if size == 0 else max(0, 1 - math.floor(math.log10(abs(size))))
+def _to_digits(size: float, digits: int) -> Callable[[float], str]:
+    # To the place at which `size`, which is not 0, has so many digits.
+    places = max(0, digits - 1 - math.floor(math.log10(abs(size))))
     return lambda value: f"{value:,.{min(places, 6)}f}"

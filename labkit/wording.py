@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labkit.results import Result
 from labkit.statistics import ks_by_chance, widest_gap
+
+if TYPE_CHECKING:
+    from labkit.results import Result
 
 RUNTIMES = {"simulated": "simulated", "ray": "real processes"}
 

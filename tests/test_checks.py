@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.checks import CheckFailed, Checks, check, none_of, share_near
+from labkit import run
+from labkit.checks import CheckFailed, Checks, check, like_simulations, none_of, share_near
 from labkit.claims import Case, judged
 from labkit.errors import BadInput
 
@@ -50,6 +52,19 @@ def test_a_share_is_near_its_law_within_three_standard_errors(law, samples, erro
 def test_a_law_that_is_no_share_is_refused(law, samples, message):
     with pytest.raises(BadInput, match=message):
         share_near("the law", 0.5, law, samples)
+
+
+def test_a_run_is_like_simulations_of_it_and_one_with_other_dials_is_not():
+    dials = {"pairs": 200, "clients": 1}
+    (like,) = like_simulations(run("quorums", seed=3, trace=False, **dials), ["read_p50"], seeds=10)
+    assert like.holds and re.fullmatch(r"measured 1\S+ ms, simulated 1\S+ ms", like.evidence)
+    other = run("quorums", seed=3, trace=False, read_quorum=3, **dials)
+    other.parameters["read_quorum"] = 1
+    assert not like_simulations(other, ["read_p50"], seeds=10)[0].holds
+    gap = other["read_p50"] / run("quorums", seed=4, trace=False, **dials)["read_p50"]
+    assert like_simulations(other, ["read_p50"], seeds=10, allowance=1.1 * gap)[0].holds  # however slow the machine is
+    with pytest.raises(BadInput, match="allowance is -1"):
+        like_simulations(other, ["read_p50"], allowance=-1)
 
 
 TRUE, FALSE = Case("true here", True), Case("false there", False)

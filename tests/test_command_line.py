@@ -206,6 +206,22 @@ def test_a_sweep_is_drawn_on_request(name, begin, tmp_path, capsys):
         assert len(tree.findall(".//{http://www.w3.org/2000/svg}path")) > 10
 
 
+def test_a_wrong_measure_is_told_before_the_sweep_and_a_picture_is_drawn_after_the_numbers(
+    tmp_path, capsys, monkeypatch
+):
+    over = ["--over", "loss=0,0.1", "--set", "pairs=5", "--seeds", "1", "--serial"]
+    monkeypatch.setattr("labkit.sweeping.sweep", lambda *_, **__: pytest.fail("it was swept"))
+    assert main(["sweep", "quorums", *over, "--measure", "stale_read"]) == 2
+    monkeypatch.undo()
+    folder = tmp_path / "is a folder.svg"
+    folder.mkdir()
+    capsys.readouterr()
+    assert main(["sweep", "quorums", *over, "--measure", "reads", "--plot", str(folder)]) == 2
+    out, error = capsys.readouterr()
+    assert out.splitlines()[0].startswith("loss  reads")
+    assert "it cannot be written (Is a directory)" in error
+
+
 def test_there_is_a_console_script():
     done = labkit_in_a_shell("labkit list", None)
     assert "quorums" in done

@@ -33,6 +33,11 @@ def test_each_quantity_has_its_unit_and_its_digits():
     assert table.rows == (("20", "24.63 ± 0.71", "16.71 ± 0.10", "12,000"), ("100", "0", "16.71 ± 0.10", "12,000"))
 
 
+def test_a_mean_without_an_interval_has_three_digits():
+    one = SweepPoint({"delay": 0.02}, {"read_p50": Estimate(0.016712, 0.016712, 0.016712, 1)}, {})
+    assert sweep(one).table("read_p50").rows == (("20", "16.7"),)
+
+
 def test_seeds_that_failed_are_counted_and_the_first_named():
     table = sweep(point(0.02, 0.2, 0.01, {3: "why", 7: "why"}), point(0.1, 0.0, 0.0, {})).table("reads")
     assert table.head[-1] == "failing seeds"
@@ -49,6 +54,7 @@ def test_a_table_nobody_chose_says_how_much_it_leaves_out():
     table = sweep(many).table()
     assert table.width <= 100
     assert left_out(sweep(many), table) == 30 - (len(table.head) - 1) > 0
+    assert table.measures == tuple(f"measure_{n}" for n in range(len(table.head) - 1))
 
 
 def test_a_measure_that_is_not_there_is_one_sentence():

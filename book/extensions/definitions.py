@@ -2,6 +2,9 @@
 
 Each page carries the definitions of the terms that it links to. `_static/definitions.js` shows them on hover, focus
 and touch; without it the links lead to the glossary, as they always did.
+
+Chapters write ``{term}`drift` ``. Notebooks hold CommonMark alone, so they link to the term's place in the glossary's
+file, ``[drift](../book/glossary.md#term-drift)``, which other viewers of notebooks understand, too.
 """
 
 from __future__ import annotations
@@ -12,6 +15,11 @@ from html import escape
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util import logging
+from sphinx.util.nodes import make_refnode
+
+logger = logging.getLogger(__name__)
 
 # Sphinx writes a term's link in this way only: the anchor, then the words.
 LINK = re.compile(r'<a class="reference internal" href="([^"]*#(term-[^"]+))"(?=><span class="xref std std-term)')
@@ -21,6 +29,7 @@ def setup(app: Sphinx) -> dict[str, object]:
     """Register with Sphinx."""
     app.add_config_value("definitions_page", "book/glossary", "html")
     app.add_js_file("definitions.js", loading_method="defer")
+    app.add_post_transform(TermLinks)
     app.connect("doctree-read", depend_on_glossary)
     app.connect("html-page-context", add_definitions)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -28,8 +37,35 @@ def setup(app: Sphinx) -> dict[str, object]:
 
 def depend_on_glossary(app: Sphinx, doctree: nodes.document) -> None:
     """Have a page that links to a term built again when the glossary changes."""
-    if any(node.get("reftype") == "term" for node in doctree.findall(addnodes.pending_xref)):
-        app.env.note_dependency(app.env.doc2path(app.config.definitions_page))
+    page = app.config.definitions_page
+    links = doctree.findall(addnodes.pending_xref)
+    if any(node.get("reftype") == "term" or links_to_term(node, page) for node in links):
+        app.env.note_dependency(app.env.doc2path(page))
+
+
+def links_to_term(node: addnodes.pending_xref, page: str) -> bool:
+    """Whether it is a link to a term's place in the glossary's file."""
+    return node.get("reftarget") == page and str(node.get("reftargetid")).startswith("term-")
+
+
+class TermLinks(SphinxPostTransform):
+    """Make links to terms, written as links to the glossary's file, what ``{term}`` makes."""
+
+    default_priority = 8  # MyST's own resolver has 9; it knows the headings of a page, and no terms
+
+    def run(self, **_: object) -> None:
+        page = self.config.definitions_page
+        terms = {place[1] for (kind, _), place in self.env.get_domain("std").objects.items() if kind == "term"}
+        for node in list(self.document.findall(addnodes.pending_xref)):
+            if not links_to_term(node, page):
+                continue
+            anchor = node["reftargetid"]
+            words = nodes.inline("", "", *node.children, classes=["xref", "std", "std-term"])
+            if anchor not in terms:
+                logger.warning("the glossary has no %r", anchor, location=node, type="definitions")
+                node.replace_self(words)
+                continue
+            node.replace_self(make_refnode(self.app.builder, self.env.docname, page, anchor, words))
 
 
 def add_definitions(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from labkit.checkers.orders import Orders
 from labkit.history import Operation
 from labkit.patterns.order_flow import ALL_TAKEN, IN_USE, ONE_FREE
 from labkit.results import Measure, Result, percentile, share
+from labkit.tables import Table
 
 ANSWERS = ("paid", "processing", "error", "refused", "no answer")
 PHASES = ("before", "during", "after")
@@ -29,6 +30,16 @@ def answers_by_phase(result: Result) -> dict[str, Counter[str]]:
         if entry.function == "order":
             found[_phase(entry.invoked_us / 1e6, window)][entry.value or "no answer"] += 1
     return found
+
+
+def answers_table(results: Mapping[str, Result]) -> Table:
+    """A row for each of the results, by its name, and phase: how many users who ordered then got which answer."""
+    rows = [
+        (name, phase, *(str(counts[answer]) for answer in ANSWERS))
+        for name, result in results.items()
+        for phase, counts in answers_by_phase(result).items()
+    ]
+    return Table(("", "ordered … the outage", *ANSWERS), tuple(rows))
 
 
 def of_times(result: Result) -> Iterator[Measure]:

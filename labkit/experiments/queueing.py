@@ -14,10 +14,14 @@ from labkit.history import Operation
 from labkit.lab import Lab, experiment
 from labkit.latency import SHAPES, Latency, of_mean
 from labkit.node import Node, Recorded
-from labkit.results import Measure, Result, percentile, share
+from labkit.results import HOLDS, UNDECIDED, Measure, Result, Verdict, percentile, share
 
 SAMPLED = "customers in the system"
 SAMPLES_A_SERVICE = 0.1
+
+SETTLES = "the queue has settled"
+SETTLED = 5
+"""How many times as many customers as a line remembers make its means worth reading."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -114,6 +118,29 @@ def measures(result: Result) -> Iterator[Measure]:
     arrivals = (len(visits) - 1) / ((end_us - begin_us) / 1e6) if end_us > begin_us else math.nan
     yield Measure("arrival_rate", arrivals, "1/s", "customers that arrived a second")
     yield Measure("rate_times_time", arrivals * mean, "", "arrival rate times mean time in the system")
+
+
+@queueing.verify
+def verdicts(result: Result) -> Iterator[Verdict]:
+    """Whether the run is long enough for its means to say something about the law."""
+    served, memory = len(_measured_visits(result)), customers_remembered(result.parameters["utilisation"])
+    if served >= SETTLED * memory:
+        yield Verdict(SETTLES, HOLDS)
+        return
+    yield Verdict(
+        SETTLES,
+        UNDECIDED,
+        f"not settled yet: at this utilisation the line remembers some {memory:,.0f} customers, and {served:,} are few",
+    )
+
+
+def customers_remembered(utilisation: float) -> float:
+    """Customers after whom a line has forgotten most of how it was: ρ / (1 − √ρ)².
+
+    The relaxation time of M/M/1, 1 / (√μ − √λ)², times the arrival rate λ (Morse, Stochastic Properties of Waiting
+    Lines, Operations Research 3, 1955). Taken here for the other queues, too, as an order of magnitude.
+    """
+    return utilisation / (1 - math.sqrt(utilisation)) ** 2
 
 
 def _measured_visits(result: Result) -> list[Operation]:

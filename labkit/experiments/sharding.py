@@ -359,7 +359,7 @@ def _has_moved(result: Result) -> Iterator[Verdict]:
 sharding.rule(
     "hand_over", of=Mover, method="_move", breaks=LOST, verify=_has_moved,
     costs={"sealed_longest": "a slot is served by nobody for up to"},
-    task="Let a slot change its owner while clients read and write its keys: take the six steps of move in an order in "
+    task="Let a slot change its owner while clients read and write its keys: take the steps of move in an order in "
     "which nothing is lost.",
     chaos=True, incidents=3, placement="modulo", sync_delay=0.003, delay=0.002,
     **BRIEF | {"slots": 8, "users": 16, "move_at": 0.1},

@@ -316,5 +316,5 @@ transactions.rule(
     "for, and whose outcome it does not know, ends as its coordinator has decided.",
     # Each account pays for one booking only: a second one that gets past a lost lock overdraws it.
     **FAULTY | {"chaos": 10, "deliberation": 0.15, "accounts": 10, "funds": 100, "declined": 0.0, "flights": 20,
-                "seats": 40, "bookings": 30, "rate": 40.0, "restarts": 20},
+                "seats": 40, "bookings": 30, "rate": 40.0, "restarts": 20, "settle": 20.0},
 )  # fmt: skip

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from labkit.figures.drawing import Drawing, caption, headline, key
 from labkit.figures.style import LAW_LINE, series, styled, theme
+from labkit.results import says_share
 from labkit.wording import count, listed, sentence, setting, words
 
 Law = Callable[..., float]
@@ -88,7 +89,7 @@ def measure_against(
     lines = _lines(points, measure, by)
     known = {**getattr(sweep, "units", {}), **(units or {})}
     across = _axis(x, known, [point.parameters[x] for point in points])
-    if getattr(sweep, "meanings", {}).get(measure, "").startswith("share of"):
+    if says_share(getattr(sweep, "meanings", {}).get(measure, "")):
         upwards = _Axis(measure, "%", 100.0)
     else:
         upwards = _axis(measure, known, [entry.mean for _, entry in _estimates(points, measure)])

@@ -32,7 +32,7 @@ from labkit.live.charts import (
 )  # fmt: skip
 from labkit.live.controls import few_values, said
 from labkit.live.pictures import MOST_ROWS, Drawn, Picture, picture, text_option
-from labkit.live.scales import Scale, dial_scale, measure_scale, quantity, rounded, shown
+from labkit.live.scales import Scale, dial_scale, measure_scale, rounded
 from labkit.results import Measure, Result
 from labkit.wording import listed, sentence, words
 
@@ -183,7 +183,7 @@ class _Plot:
         return result.measures[self.asked.measure]
 
     def _said(self, result: Result) -> str:
-        return shown(self._measure(result))
+        return str(self._measure(result))
 
     def _said_x(self, value: Any) -> str:
         return said(self.dial, value)
@@ -268,7 +268,7 @@ class _Plot:
         sentences.append(f"The controls stand at {self._standing()}: {self._said(self.here)}.")
         if self.has_law and self.law:
             own = self._law_at(self.here.parameters)
-            there = "is for others only" if own is None else f"gives {quantity(self._measure(self.here), own)} there"
+            there = "is for others only" if own is None else f"gives {self._measure(self.here).said(own)} there"
             sentences.append(f"The law {self.law.label} {there}.")
         if self.measured:
             sentences.append(f"Measured on real processes there: {self._said(self.measured)}.")
@@ -290,7 +290,7 @@ class _Plot:
                 result, law = self.runs.get((value, line)), self.expected.get((value, line))
                 cells.append(self._said(result) if result else "not allowed")
                 if self.has_law:
-                    cells.append("" if law is None or result is None else quantity(self._measure(result), law))
+                    cells.append("" if law is None or result is None else self._measure(result).said(law))
             rows.append([self._said_x(value), *cells])
         columns = [column for name in names for column in ([name, "by the law"] if self.has_law else [name])]
         return {"head": [words(self.asked.dial), *columns], "rows": rows}

@@ -12,7 +12,6 @@ from labkit.counterexamples import draw
 from labkit.errors import BadInput, LabkitError
 from labkit.lab import Experiment, find
 from labkit.live.pictures import Picture, chosen
-from labkit.live.scales import shown
 from labkit.live.simulating import Runner, Simulations
 from labkit.naming import Names
 from labkit.results import Measure, Result, Verdict
@@ -94,7 +93,7 @@ def respond_measured(request: Any, progress: Callable[[int, int], None], runner:
     drawn = asked.picture.overlay(measured, result, others, asked.experiment)
     found = asked.answered(result, drawn, events)
     for entry in found["measures"]:
-        entry["measured_shown"] = shown(measured.measures[entry["name"]])
+        entry["measured_shown"] = str(measured.measures[entry["name"]])
     found["verdicts"] += [
         _described(verdict) | {"property": f"{verdict.property}, measured"} for verdict in measured.verdicts
     ]
@@ -261,7 +260,7 @@ def _written(value: Any) -> str:
 def _measured(measure: Measure) -> dict[str, Any]:
     # JSON has no NaN; a measure without samples is null there.
     value = measure.value if measure.value == measure.value else None
-    said = {"label": words(measure.name), "shown": shown(measure), "help": measure.help}
+    said = {"label": words(measure.name), "shown": str(measure), "help": measure.help}
     return {"name": measure.name, **said, "unit": measure.unit, "value": value}
 
 

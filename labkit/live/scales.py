@@ -10,7 +10,7 @@ from typing import Any
 from labkit.dials import AnyDial, Dial
 from labkit.live.controls import said
 from labkit.results import Measure
-from labkit.wording import duration, words
+from labkit.wording import words
 
 WIDE_RATIO = 100
 """From which ratio of its largest to its smallest value on an axis is logarithmic."""
@@ -50,34 +50,12 @@ def measure_scale(measures: Iterable[Measure], further: Iterable[float] = ()) ->
     """The axis for a measure as it came out in several runs, and for `further` values that it is compared with."""
     known = list(measures)
     title = words(known[0].name)
-    if is_share(known[0]):
+    if known[0].is_share:
         return Scale(f"{title} (%)", 100.0)
     finite = [abs(value) for value in (*(entry.value for entry in known), *further) if math.isfinite(value)]
     if known[0].unit == "s" and max(finite, default=0) < 1:
         return Scale(f"{title} (ms)", 1e3)
     return Scale(f"{title} ({known[0].unit})" if known[0].unit else title)
-
-
-def is_share(measure: Measure) -> bool:
-    """Whether a measure is a part of a whole, which is said in percent: its help then begins with "share of"."""
-    return measure.help.startswith("share of")
-
-
-def shown(measure: Measure) -> str:
-    """A measure's value in words, with its unit."""
-    return quantity(measure, measure.value)
-
-
-def quantity(measure: Measure, value: float) -> str:
-    """A value of the kind that `measure` is, in words."""
-    if math.isnan(value):
-        return "no samples"
-    if is_share(measure):
-        return f"{100 * value:.3g}%"
-    if measure.unit == "s":
-        return duration(value)
-    number = f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
-    return f"{number} {measure.unit}".rstrip()
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:

@@ -97,7 +97,7 @@ def _what_cannot_be_sent(cluster: Cluster, error: Exception) -> str:
                 f"define {helper or node_class} in a module, or make {name} in {node_class}.start()"
             )
         for name, value in spec.parameters.items():
-            if not _can_be_sent(value):
+            if not can_be_sent(value):
                 return (
                     f"{name} of {spec.name} is {_a(value)}, which cannot be sent to another process: "
                     f"make it in {node_class}.start()"
@@ -109,7 +109,7 @@ def _unsendable(subject: Any, helper: str, seen: set[int]) -> Iterator[tuple[str
     # What a notebook's class or function refers to and pickle refuses: its name, itself, and the helper that does so.
     seen.add(id(subject))
     for name, value in _references(subject):
-        if id(value) in seen or _can_be_sent(value):
+        if id(value) in seen or can_be_sent(value):
             continue
         if isinstance(value, FunctionType) or _is_of_main(value):
             is_method = isinstance(subject, type) and name in dir(subject)
@@ -141,14 +141,18 @@ def _global_names(code: CodeType) -> Iterator[str]:
             yield from _global_names(constant)
 
 
-def _can_be_sent(value: Any) -> bool:
-    from ray import cloudpickle
-
+def can_be_sent(value: Any) -> bool:
+    """Whether another process can have `value`. Imports Ray, for its pickler, where plain pickle refuses it."""
     try:
-        cloudpickle.dumps(value)
+        pack(value)
     except Exception:
         return False
     return True
+
+
+def what_cannot_be_sent(subject: Any) -> Iterator[tuple[str, str]]:
+    """The names to which a notebook's class or function refers and which cannot be sent, and what each is, in words."""
+    yield from ((name, _a(value)) for name, value, _ in _unsendable(subject, "", set()))
 
 
 def _a(value: Any) -> str:

@@ -81,12 +81,16 @@ def close_session() -> None:
 def ray_session() -> Any:
     """The `ray` module, connected in this process as well: for what measures Ray's own calls.
 
-    A process that is connected shares Ray's fate: it ends when Ray's head does.
+    A process that is connected shares Ray's fate: it ends when Ray's head does. Raises `MissingComponent` if Ray was
+    imported before: it reads its switches then, and would look for our session elsewhere, for as long as it is let.
     """
+    was_imported = "ray" in sys.modules
     session = open_session()
     os.environ.update(session.environment)
     import ray
 
+    if was_imported and session.is_own and ray._private.ray_constants.ENABLE_RAY_CLUSTER:
+        raise MissingComponent("Ray was imported before labkit had started it: connect to it in a process of its own")
     if not ray.is_initialized():
         where = {"_node_ip_address": LOOPBACK} if session.is_own else {}
         ray.init(address=session.address, log_to_driver=False, logging_level="ERROR", **where)

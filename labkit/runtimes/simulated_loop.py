@@ -218,12 +218,12 @@ class SimulatedLoop(SharedLoop):
                     raise self._stuck()
             if self._stopping or not queue:
                 return False
-            now, _, _, entry = event = heappop(queue)
+            now, _, _, entry = queue[0]
             if now > limit_us:
-                heappush(queue, event)
                 return False
             environment._now = now
             if type(entry) is tuple:
+                heappop(queue)
                 if not queue or queue[0][0] != now:
                     receive, owner = receivers[entry[2]]
                     if owner.runs:
@@ -236,11 +236,9 @@ class SimulatedLoop(SharedLoop):
                         owner.put_off(entry)
                     continue
                 ready.append(entry)
-            else:
-                heappush(queue, event)
-                if isinstance(entry, Event):  # what node code makes with SimPy itself takes SimPy's own way
-                    environment.step()
-                    continue
+            elif isinstance(entry, Event):  # what node code makes with SimPy itself takes SimPy's own way
+                environment.step()
+                continue
             self._become_ready()
         return True
 

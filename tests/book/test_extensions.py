@@ -21,7 +21,12 @@ from book.tools.layout import Layout
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = """
-extensions = ["book.extensions.typesetting", "book.extensions.definitions", "book.extensions.presentation"]
+extensions = [
+    "myst_parser",
+    "book.extensions.typesetting",
+    "book.extensions.definitions",
+    "book.extensions.presentation",
+]
 root_doc = "page"
 html_math_renderer = "typeset"
 definitions_page = "glossary"
@@ -118,6 +123,21 @@ def test_page_follows_its_definitions(build):
     assert "The rate at which an offset grows." in html
     html, _ = build(page=PAGE.replace("`drift` apart", "`offset` apart"))
     assert "The difference &lt;now&gt; &amp; here." in html
+
+
+def test_a_notebook_links_to_a_term_by_its_place_in_the_glossary(build, tmp_path):
+    (tmp_path / "source/labs").mkdir()
+    lab = tmp_path / "source/labs/lab.md"
+    lab.write_text("---\norphan: true\n---\n# Lab\n\nClocks [drift](../glossary.rst#term-drift) apart.")
+    _, warnings = build()
+    assert not warnings
+    html = (tmp_path / "html/labs/lab.html").read_text()
+    assert 'href="../glossary.html#term-drift" data-definition="definition-term-drift"' in html
+    assert "How fast an offset grows." in html
+    lab.write_text(lab.read_text().replace("term-drift", "term-draft"))
+    os.utime(lab, ns=(lab.stat().st_mtime_ns + 2_000_000_000,) * 2)
+    _, warnings = build()
+    assert "the glossary has no 'term-draft'" in warnings
 
 
 def test_pictures_come_late_and_keep_their_place(build):

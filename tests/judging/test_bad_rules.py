@@ -52,9 +52,9 @@ EXPECTED = "it must be async def get(self, key)"
         (
             "quorums",
             {},
-            "the rules given are none: judge takes exactly one of those of quorums: async def get(self, key)",
+            "no rule is given, and quorums lets you write async def get(self, key): Return",
         ),
-        ("quorums", {"get": get, "put": get}, "the rules given are get, put: judge takes exactly one"),
+        ("quorums", {"get": get, "put": get}, "the rules given are get, put: judge takes one at a time, of get"),
         ("quorums", {"get": 3}, "get is 3: it must be a function, async def get(self, key)"),
         ("quorums", {"get": functools.partial(get)}, "it must be a function, async def get(self, key)"),
         ("quorums", {"get": Empty}, "Empty has no method get: it must have async def get(self, key)"),
@@ -79,12 +79,11 @@ def test_it_is_refused_in_one_sentence(experiment, given, message):
 
 
 @pytest.mark.real
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 def test_a_rule_of_a_notebooks_cell_travels_and_one_that_cannot_is_refused():
     done = subprocess.run([sys.executable, CELL], capture_output=True, text=True, timeout=100, check=True)
     said = json.loads(done.stdout)
     assert said["function"] == said["class"] == []
     assert said["cores"] == said["one core"]
-    assert said["lock"].startswith(
-        "write refers to LOCK, a value of type lock, which cannot be sent to another process"
-    )
+    assert said["lock"].startswith("write refers to LOCK, a lock, which cannot be sent to another process")

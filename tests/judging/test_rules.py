@@ -65,6 +65,7 @@ def test_the_protocol_itself_holds(rule):
 
 
 @pytest.mark.real
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 @every_rule
 def test_the_solution_holds_on_real_processes(rule):
@@ -79,4 +80,4 @@ def test_a_starting_point_is_short_and_a_solution_is_folded(path):
     code = [cell for cell in section(path) if cell.cell_type == "code"]
     assert [is_folded(cell) for cell in code] == [False] * (len(code) - 1) + [True]
     assert all(len(cell.source.splitlines()) <= 12 for cell in code[:-1])
-    assert code[-1].source.startswith("# Solution") and "assert " in code[-1].source
+    assert code[-1].source.startswith("# Solution\n") and "assert " in code[-1].source

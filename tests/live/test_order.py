@@ -98,13 +98,19 @@ class Watched:
         watches = {"note": NOTE, "invoke": BEGIN, "respond": END, "_answer": SEND, "receive": ARRIVE}
         for method, kind in watches.items():
             monkeypatch.setattr(Host, method, self._watching(getattr(Host, method), kind))
-        monkeypatch.setattr(Host, "_number", property(lambda host: host.latest_call, self._called), raising=False)
+        monkeypatch.setattr(Host, "caller", self._watching_calls(Host.caller))
 
-    def _called(self, host: Host, number: int) -> None:
-        """A call takes the next number, which is all that every call does by the host's own hand."""
-        if hasattr(host, "latest_call"):
-            self.done[host.name].append(SEND)
-        host.latest_call = number
+    def _watching_calls(self, make_caller):
+        def watched(host, *given):
+            call = make_caller(host, *given)
+
+            def watched_call(*args, **kwargs):
+                self.done[host.name].append(SEND)
+                return call(*args, **kwargs)
+
+            return watched_call
+
+        return watched
 
     def _watching(self, method, kind):
         def watched(host, *given):

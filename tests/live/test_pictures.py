@@ -16,7 +16,6 @@ from labkit.experiments.quorums import miss_probability
 from labkit.lab import find
 from labkit.live import across, latencies, over_time, space_time
 from labkit.live.answering import canonical
-from labkit.live.scales import quantity, shown
 from labkit.palette import DARK, LIGHT, css_variables
 from labkit.results import Measure, percentile
 from labkit.wording import duration
@@ -160,7 +159,7 @@ def test_across_shows_the_measure_of_each_run():
         alone = run("quorums", seed=7, pairs=40, read_quorum=row["x"], write_quorum=int(row["line"]))
         assert row["y"] == pytest.approx(100 * alone["stale_reads"], rel=1e-5)
     (here,) = picture["data"]["here"]
-    assert (here["x"], here["label"]) == (2, shown(result.measures["stale_reads"]))
+    assert (here["x"], here["label"]) == (2, str(result.measures["stale_reads"]))
     assert f"The controls stand at read quorum 2 and write quorum 1: {here['label']}." in picture["text"]
 
 
@@ -179,7 +178,7 @@ def test_runs_that_the_experiment_refuses_are_absent():
 def test_the_measured_value_stands_beside_the_simulated_one():
     measured = run("quorums", seed=8, pairs=20)
     (row,) = PICTURES["measured across"]["data"]["measured"]
-    assert row["label"] == f"measured {shown(measured.measures['stale_reads'])}"
+    assert row["label"] == f"measured {measured.measures['stale_reads']!s}"
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.2])
@@ -333,13 +332,15 @@ def test_a_note_goes_with_the_message_that_it_tells_of():
     [
         (Measure("stale_reads", 0.2533, "", "share of reads"), "25.3%"),
         (Measure("read_p50", 0.0177, "s", "half"), "17.7 ms"),
+        (Measure("read_availability", 0.9996, "", "share of reads"), "99.96%"),
+        (Measure("read_availability", 1.0, "", "share of reads"), "100%"),
         (Measure("reads", 12345, "", "reads"), "12,345"),
         (Measure("messages", 6.02, "", "messages"), "6.02"),
         (Measure("read_p50", float("nan"), "s"), "no samples"),
     ],
 )
 def test_values_are_said_with_their_unit(measure, said):
-    assert shown(measure) == quantity(measure, measure.value) == said
+    assert str(measure) == measure.said(measure.value) == said
 
 
 def test_numbers_of_texts_are_the_tables():

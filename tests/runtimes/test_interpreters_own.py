@@ -22,12 +22,13 @@ OWN_TESTS = (
 def own_tests_of(python: str, path: str) -> dict:
     environment = {**os.environ, "PYTHONPATH": path}
     command = [python, str(Path(__file__).with_name("interpreters_own.py")), *OWN_TESTS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=False, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(320)
 @pytest.mark.parametrize("version", ["3.11", "3.13"])
 def test_the_interpreters_own_tests_of_asyncio_pass_on_the_simulated_loop(version, search_path):
     python = sys.executable if version == RUNNING else interpreters().get(version)

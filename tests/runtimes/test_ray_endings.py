@@ -144,10 +144,13 @@ import labkit
 places = {}
 def observe(event, details):
     places.update({name: hello["place"] for name, hello in details["processes"].items()})
-    if sys.argv[1] == "kill":
+    if sys.argv[1] == "kill" and second.node_id in places.values():
         raylet = second.all_processes["raylet"][0].process
         threading.Timer(1.0, raylet.kill).start()
-result = labkit.run("quorums", runtime="ray", pairs=300, mixed=True, keys=20, timeout=0.2, observe=observe)
+for attempt in range(3):  # raylets learn of each other a little later than the driver does, and start nobody until then
+    result = labkit.run("quorums", runtime="ray", pairs=300, mixed=True, keys=20, timeout=0.2, observe=observe)
+    if second.node_id in places.values():
+        break
 print(json.dumps({"places": places, "second": second.node_id, "incidents": result.recording.incidents,
                   "outcomes": [operation.outcome for operation in result.operations]}))
 import ray; ray.shutdown(); cluster.shutdown()

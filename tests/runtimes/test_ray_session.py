@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -106,6 +108,12 @@ def test_what_killed_guards_have_left_is_cleared_by_the_next_session(temporary: 
         fcntl.flock(lock, fcntl.LOCK_EX)
         ray_session._clear_stale(temporary)
     assert sorted(path.name for path in temporary.glob("labkit-*")) == ["labkit-fresh", "labkit-held"]
+
+
+def test_a_ray_that_was_imported_too_early_is_refused_and_does_not_hang() -> None:
+    code = "import ray; from labkit.runtimes.ray_session import ray_session; ray_session()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert "Ray was imported before labkit had started it" in done.stderr.splitlines()[-1]
 
 
 def test_a_long_temporary_folder_is_not_used(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
