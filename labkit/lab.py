@@ -14,6 +14,7 @@ from labkit.cluster import Cluster
 from labkit.dials import AnyDial, dials_of, settings, suggestion
 from labkit.errors import BadInput
 from labkit.faults import FaultPlan
+from labkit.history import Message, Stretch
 from labkit.host import NodeSpec
 from labkit.network import Network
 from labkit.node import Node
@@ -150,6 +151,9 @@ class Experiment:
     _measure: Callable[[Result], Iterable[Measure]] | None = field(default=None, repr=False)
     _verify: Callable[[Result], Iterable[Verdict]] | None = field(default=None, repr=False)
     _size: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = field(default=None, repr=False)
+    _states: Callable[[Result], Iterable[Stretch]] | None = field(default=None, repr=False)
+    _answers: Callable[[Result], Iterable[tuple[Message, str]]] | None = field(default=None, repr=False)
+    state_names: tuple[str, ...] = ()
     laws: dict[str, Law] = field(default_factory=dict, repr=False)
     ablations: dict[str, Ablation] = field(default_factory=dict, repr=False)
     rules: dict[str, Rule] = field(default_factory=dict, repr=False)
@@ -163,6 +167,38 @@ class Experiment:
         """Decorator: `function` yields what the checkers say of a result."""
         self._verify = function
         return function
+
+    def states(self, *names: str) -> Callable[..., Any]:
+        """Decorator: `function` yields in which of the named states the nodes of a result were, from when to when.
+
+        Pictures of runs show them along the nodes' lines, each by a pattern of its own; stretches of a node are apart.
+        """
+
+        def register(function: Callable[[Result], Iterable[Stretch]]) -> Callable[[Result], Iterable[Stretch]]:
+            self._states, self.state_names = function, names
+            return function
+
+        return register
+
+    def answers(
+        self, function: Callable[[Result], Iterable[tuple[Message, str]]]
+    ) -> Callable[[Result], Iterable[tuple[Message, str]]]:
+        """Decorator: `function` yields replies of a result's trace, each with a word for what it carries: ``yes``."""
+        self._answers = function
+        return function
+
+    def states_of(self, result: Result) -> list[Stretch]:
+        """The states of a run's nodes; raises `BadInput` for one that has not been declared."""
+        stretches = [] if self._states is None else list(self._states(result))
+        for stretch in stretches:
+            if stretch.label not in self.state_names:
+                raise BadInput(f"{self.name} has the states {', '.join(self.state_names)}, not {stretch.label!r}")
+        return stretches
+
+    def answers_of(self, result: Result) -> dict[int, str]:
+        """What replies carry, in a word each, by the identity of the message in the trace."""
+        said = () if self._answers is None else self._answers(result)
+        return {id(message): word for message, word in said}
 
     def law(self, measure: str, label: str) -> Callable[[Expected], Expected]:
         """Decorator: `function` gives what `measure` should be, from all dials' values; None where it cannot tell."""

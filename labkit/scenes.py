@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.clocks import Timestamp
 from labkit.errors import BadInput
 from labkit.faults import Fault, FaultWindow
 from labkit.history import Message, Note, Operation
+from labkit.naming import Names, plain
 from labkit.results import Result
 from labkit.wording import count, duration, listed, sentence, shortened
 
 MOST_MESSAGES = 400
-LONGEST_VALUE = 16
 LONGEST_NOTE = 30
 MOST_TOLD = 6
 FATES = {"lost": "lost", "partitioned": "cut off", "held": "held back", "undelivered": "not delivered"}
@@ -45,6 +44,7 @@ class Scene:
     notes: list[Note]
     windows: list[FaultWindow]
     instants: list[Fault]
+    names: Names = field(default_factory=Names)
 
 
 def choose_scene(
@@ -89,7 +89,31 @@ def choose_scene(
             for fault in result.faults
             if fault.kind in OF_ONE_INSTANT and begin_us <= fault.at * 1e6 <= end_us and fault.nodes[0] in chosen
         ],
+        Names.of(result.operations),
     )
+
+
+def last_event(result: Result, nodes: Collection[str] | None) -> float | None:
+    """When the last thing happens at these nodes (all by default), and a little later, in seconds: a picture's end.
+
+    None for the run's own end, where something has not come to its end by then.
+    """
+    chosen = nodes_of(result) if nodes is None else nodes
+    operations = [operation for operation in result.operations if owner(operation, chosen) is not None]
+    messages = [message for message in result.messages if message.source in chosen and message.target in chosen]
+    faults = [fault for fault in result.faults if {*fault.nodes, *fault.others} & {*chosen}]
+    if any(operation.returned_us is None for operation in operations):
+        return None
+    if any(message.arrived_us is None and message.fate == "sent" for message in messages):
+        return None
+    starts = [_started_us(event) for event in (*messages, *operations)]
+    ends = [message.arrived_us for message in messages if message.arrived_us is not None]
+    ends += [operation.returned_us for operation in operations if operation.returned_us is not None]
+    ends += [note.at_us for note in result.notes if note.node in chosen] + [round(fault.at * 1e6) for fault in faults]
+    if not starts or max(starts + ends) >= result.recording.duration_us:
+        return None
+    room_us = (max(starts + ends) - min(starts)) // 25
+    return min(max(starts + ends) + room_us + 1, result.recording.duration_us) / 1e6
 
 
 def check_number(scene: Scene) -> None:
@@ -154,22 +178,24 @@ def owner(operation: Operation, nodes: Collection[str]) -> str | None:
     return name if name in nodes else None
 
 
-def operation_label(operation: Operation) -> str:
-    """The operation in a few words, with how it ended: ``write x=1 ✓``."""
+def operation_label(operation: Operation, names: Names | None = None) -> str:
+    """The operation in a few words, with how it ended: ``write x = 1 ✓``."""
     mark = {"ok": "✓", "fail": "✗"}.get(operation.outcome, "?")
-    key = "" if operation.key is None else f" {_plain(operation.key)}"
-    value = "" if operation.value is None else _plain(operation.value)
-    if operation.function == "read":
-        value = f" → {value or 'nothing'}" if operation.ok else ""
-    elif value:
-        value = f"={value}" if key else f" {value}"
-    return f"{operation.function}{key}{value} {mark}"
+    return f"{(names or Names()).both(operation)} {mark}"
+
+
+def ended_by(message: Message, operations: Iterable[Operation]) -> Operation | None:
+    """The operation of the receiving node that ended when the message arrived, if any did."""
+    if message.arrived_us is None:
+        return None
+    ended = (operation for operation in operations if operation.returned_us == message.arrived_us)
+    return next((operation for operation in ended if owner(operation, (message.target,)) is not None), None)
 
 
 def note_label(note: Note) -> str:
     """The note with its details; those whose names begin with an underscore are for checkers alone."""
     told = [(name, value) for name, value in note.details.items() if not name.startswith("_")]
-    details = ", ".join(f"{name} {_plain(value)}" for name, value in told)
+    details = ", ".join(f"{name} {plain(value)}" for name, value in told)
     return shortened(f"{note.label} {details}".rstrip(), LONGEST_NOTE)
 
 
@@ -221,7 +247,7 @@ def in_words(scene: Scene) -> str:
     for fate, said in FATES.items():
         if missing := sum(stopped(scene, message) == fate for message in scene.messages):
             text += f" {count(missing, 'message')} {said}."
-    told = [_operation_in_words(operation) for operation in scene.operations[:MOST_TOLD]]
+    told = [_operation_in_words(operation, scene.names) for operation in scene.operations[:MOST_TOLD]]
     told += [f"{note.node} notes {note_label(note)}" for note in scene.notes[:MOST_TOLD]]
     for window in scene.windows[:MOST_TOLD]:
         when = f"from {duration(window.begin)} to {duration(window.end)}"
@@ -229,15 +255,9 @@ def in_words(scene: Scene) -> str:
     return " ".join([text, *map(sentence, told)])
 
 
-def _operation_in_words(operation: Operation) -> str:
+def _operation_in_words(operation: Operation, names: Names) -> str:
     took = f"took {duration(operation.latency)}" if operation.returned_us is not None else "got no response"
-    return f"{operation.process}: {operation_label(operation)[:-2]} {took}, {operation.outcome}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Timestamp):
-        return f"{value.physical_us / 1e3:.1f} ms" + (f"+{value.counter}" if value.counter else "")
-    return shortened(str(value), LONGEST_VALUE)
+    return f"{operation.process}: {names.both(operation)} {took}, {operation.outcome}"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

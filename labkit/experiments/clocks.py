@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
-from labkit.clocks import ClockError
+from labkit.clocks import ClockError, Timestamp
 from labkit.dials import Choice, Dial, Switch
-from labkit.history import Operation
+from labkit.history import Message, Operation
 from labkit.lab import Lab, experiment, require
 from labkit.latency import Constant, Exponential, Latency
+from labkit.naming import plain
 from labkit.network import Link, Network
 from labkit.protocols.clocks import NTP_SAMPLES, StampingServer, TimeServer
 from labkit.protocols.quorums import Replica
 from labkit.results import Measure, Result, Verdict, percentile, share
+from labkit.scenes import ended_by
 from labkit.workload import open_loop
 
 
@@ -110,6 +112,18 @@ def measures(result: Result) -> Iterator[Measure]:
 def verdicts(result: Result) -> Iterator[Verdict]:
     """Whether each write could be read back until a later one replaced it."""
     yield fresh_reads(result.operations, _judged(result))
+
+
+@clocks.answers
+def answers(result: Result) -> Iterator[tuple[Message, str]]:
+    """Acknowledgements of writes, and the timestamps that reads return."""
+    for message in result.messages:
+        if message.is_reply and message.method == "write":
+            yield message, "ack"
+        elif message.is_reply and message.method == "read":
+            read = ended_by(message, result.operations)
+            if read is not None and isinstance(read.value, Timestamp):
+                yield message, plain(read.value)
 
 
 def _judged(result: Result) -> list[ReadJudgement]:

@@ -7,17 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from labkit.calls import FAIL
 from labkit.checkers.exclusion import PROPERTY as ONE_HOLDER
 from labkit.checkers.exclusion import one_holder, overlaps, tenures
 from labkit.checkers.fencing import FENCED, admitted, fenced
 from labkit.clocks import ClockError
 from labkit.dials import Dial, Switch
 from labkit.faults import After, FaultPlan
+from labkit.history import Message, Stretch
 from labkit.lab import Lab, experiment
 from labkit.latency import Exponential
 from labkit.network import Link, Network
 from labkit.protocols.leases import Holder, LeaseServer, Storage
 from labkit.results import Measure, Result, Verdict, share
+from labkit.scenes import ended_by
 
 
 @experiment(title="Leases", guide="Challenge 5: clock synchronisation; leader election")
@@ -71,6 +74,26 @@ def measures(result: Result) -> Iterator[Measure]:
 def verdicts(result: Result) -> Iterator[Verdict]:
     """Whether there was ever more than one holder."""
     yield one_holder(result.notes, result.recording.duration_us, result.faults)
+
+
+HOLDS_IT = "believes that it holds the lease"
+
+
+@leases.states(HOLDS_IT)
+def states(result: Result) -> Iterator[Stretch]:
+    """Who believes that it holds the lease."""
+    for tenure in tenures(result.notes, result.recording.duration_us, result.faults):
+        yield replace(tenure.stretch, label=HOLDS_IT)
+
+
+@leases.answers
+def answers(result: Result) -> Iterator[tuple[Message, str]]:
+    """Whether the storage took a write."""
+    for message in result.messages:
+        if message.is_reply and message.method == "write":
+            write = ended_by(message, result.operations)
+            if write is not None:
+                yield message, "no" if write.outcome == FAIL else "ack"
 
 
 leases.ablation(

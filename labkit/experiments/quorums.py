@@ -16,6 +16,7 @@ from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
 from labkit.dials import Choice, Dial, Switch
 from labkit.faults import FaultPlan
+from labkit.history import Message, Stretch
 from labkit.lab import Lab, experiment, require
 from labkit.latency import LINKEDIN_DISK_WRITE, LINKEDIN_SSD, of_mean
 from labkit.latency import SHAPES as USUAL_SHAPES
@@ -150,6 +151,55 @@ def verdicts(result: Result) -> Iterator[Verdict]:
     """Whether every read by itself was fresh, and whether all of them together fit a single copy."""
     yield fresh_reads(result.operations, _judged(result))
     yield linearizable(result.operations)
+
+
+HAS_IT, HAS_NOT = "has the value", "has not the value"
+
+
+@quorums.states(HAS_IT, HAS_NOT)
+def states(result: Result) -> Iterator[Stretch]:
+    """Who has the value, in a run with one write: of several, only the store's own versions say which is the newest.
+
+    A replica that crashes may lose it, so that its state is known until then.
+    """
+    writes = [operation for operation in result.operations if operation.function == "write"]
+    if len(writes) != 1:
+        return
+    stored = {node: at_us for node, (at_us, _) in _stored(result).items()}
+    for node in sorted({message.target for message in result.messages if message.method == "write"} - _clients(result)):
+        ends = [round(fault.at * 1e6) for fault in result.faults if fault.kind == "crash" and node in fault.nodes]
+        end_us = min([*ends, result.recording.duration_us])
+        if stored.get(node, end_us) > writes[0].invoked_us:
+            yield Stretch(node, HAS_NOT, writes[0].invoked_us, min(stored.get(node, end_us), end_us))
+        if stored.get(node, end_us) < end_us:
+            yield Stretch(node, HAS_IT, stored[node], end_us)
+
+
+@quorums.answers
+def answers(result: Result) -> Iterator[tuple[Message, str]]:
+    """Acknowledgements of writes; and, in a run with one write, whether a replica answered a read with it."""
+    writes = [operation for operation in result.operations if operation.function == "write"]
+    stored = _stored(result)
+    for message in result.messages:
+        if message.is_reply and message.method in ("write", "hold_for"):
+            yield message, "ack"
+        elif message.is_reply and message.method == "read" and len(writes) == 1:
+            answered = message.sent_us, message.sent_order
+            yield message, "new" if stored.get(message.source, answered) < answered else "old"
+
+
+def _stored(result: Result) -> dict[str, tuple[int, int]]:
+    """When the first write came to each replica, and its place among what the replica did then."""
+    arrivals = [
+        ((message.arrived_us, message.arrived_order), message.target)
+        for message in result.messages
+        if message.method in ("write", "hold_for") and not message.is_reply and message.arrived_us is not None
+    ]
+    return {node: when for when, node in sorted(arrivals, reverse=True)}
+
+
+def _clients(result: Result) -> set[str]:
+    return {message.source for message in result.messages if message.method == "read" and not message.is_reply}
 
 
 def _judged(result: Result) -> list[ReadJudgement]:

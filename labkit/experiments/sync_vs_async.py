@@ -23,13 +23,15 @@ from labkit.dials import Choice, Dial, Switch
 from labkit.experiments.order_measures import of_answers, of_backlog, of_slots, of_times, orders_of
 from labkit.experiments.queueing import mean_time
 from labkit.faults import FaultPlan
+from labkit.history import Message
 from labkit.lab import Lab, experiment, require
 from labkit.latency import SHAPES, Constant, Exponential, of_mean
 from labkit.network import Link, Network
 from labkit.node import Node
-from labkit.patterns.order_flow import MODES, Notification, OrderService, Payment, is_refusal_at_the_door
+from labkit.patterns.order_flow import CHARGED, MODES, Notification, OrderService, Payment, is_refusal_at_the_door
 from labkit.patterns.queues import Broker
 from labkit.results import HOLDS, Measure, Result, Verdict
+from labkit.scenes import ended_by
 from labkit.wording import count
 from labkit.workload import open_loop
 
@@ -296,6 +298,22 @@ sync_vs_async.ablation(
     "no answer is taken for a refusal", without={"admits_doubt": False}, breaks=NONE_DENIED,
     mode="call", orders=60, outage=1.0, outage_at=1.0, timeout=0.5, slots=4,
 )  # fmt: skip
+
+
+@sync_vs_async.answers
+def answers(result: Result) -> Iterator[tuple[Message, str]]:
+    """What users are told of their orders, and whether payment has charged one."""
+    charged_us = {note.at_us for note in result.notes if note.label == CHARGED}
+    for message in result.messages:
+        if message.is_reply and message.method == "place":
+            order = ended_by(message, [each for each in result.operations if each.function == "order"])
+            if order is not None and order.value is not None:
+                yield message, str(order.value)
+        elif message.is_reply and message.method == "pay" and message.sent_us in charged_us:
+            yield message, "charged"
+        elif message.is_reply and message.method in ("publish", "acknowledge"):
+            yield message, "ack"
+
 
 CERTAIN = "whoever is answered without a timeout is told for certain"
 

@@ -8,6 +8,7 @@ from typing import Any
 from labkit.chaos import chaos as chaos_plan
 from labkit.checkers.atomicity import PROPERTY as ATOMIC
 from labkit.dials import Choice, Dial, Switch
+from labkit.experiments import transaction_scenes
 from labkit.experiments.transaction_clients import PAYMENT, PRICE, Auditor, Customer, Reader
 from labkit.experiments.transaction_measures import (
     CHOREOGRAPHED,
@@ -177,6 +178,10 @@ def is_faultless(values: Mapping[str, Any]) -> bool:
     """Whether nothing but contention can make a booking take another course than the shortest."""
     hazards = ("loss", "duplication", "chaos", "declined", "deliberation")
     return values["crash"] == "none" and not any(values[name] for name in hazards)
+
+
+transactions.states(*transaction_scenes.STATES)(transaction_scenes.states)
+transactions.answers(transaction_scenes.answers)
 
 
 @transactions.law(measure="messages", label="4n, or 2n for a saga")

@@ -127,7 +127,7 @@ def _pack(sheet: Sheet, operations: Sequence[Operation], ruler: Ruler | None) ->
 
 
 def _label_ends(sheet: Sheet, operation: Operation, ruler: Ruler) -> tuple[float, float]:
-    width = ruler.size(operation_label(operation))[0]
+    width = ruler.size(operation_label(operation, sheet.scene.names))[0]
     start = max(min(_ends(sheet, operation)[0], sheet.width - width), 0.0)
     return start, start + width
 
@@ -159,7 +159,7 @@ def _bars(sheet: Sheet, name: str, packed: _Rows, ruler: Ruler) -> list[Bar]:
             inner = sheet.heights[name] + outward * (0.04 + number * packed.pitch)
             outer = inner + outward * BAR
             box = Box(left, min(inner, outer), max(right - BETWEEN_BARS, left + 0.03), max(inner, outer))
-            label = operation_label(operation)
+            label = operation_label(operation, sheet.scene.names)
             start, stop = _label_ends(sheet, operation, ruler)
             height = ruler.size(label)[1]
             middle = outer + outward * (0.02 + height / 2)

@@ -16,15 +16,16 @@ from labkit.live.latencies import Latencies
 from labkit.live.pictures import MOST_ROWS, Drawn, Picture, picture, texts_option
 from labkit.results import Result, Verdict
 from labkit.scenes import (
+    MOST_TOLD,
     Scene,
     choose_scene,
     in_words,
     instant_label,
+    last_event,
     note_label,
-    operation_label,
     owner,
     stopped,
-)  # fmt: skip
+)
 from labkit.wording import count, sentence, words
 
 MOST_MESSAGES = 120
@@ -55,10 +56,11 @@ class SpaceTime(Picture):
 
     def draw(self, result: Result, others: Sequence[Result], experiment: Experiment) -> Drawn:
         """The scene as data; raises `BadInput` if it holds more than can be read."""
-        scene = choose_scene(result, self.begin, self.end, self.nodes, self.methods)
+        end = last_event(result, self.nodes) if self.end is None else self.end
+        scene = choose_scene(result, self.begin, end, self.nodes, self.methods)
         if len(scene.messages) > MOST_MESSAGES:
             raise BadInput(_too_many(len(scene.messages), result, experiment))
-        return _Sheet(scene, result).drawn()
+        return _Sheet(scene, result, experiment).drawn()
 
     def overlay(self, measured: Result, result: Result, others: Sequence[Result], experiment: Experiment) -> Drawn:
         """Two runs cannot share their arrows: their latencies are compared instead."""
@@ -85,8 +87,11 @@ def _too_many(messages: int, result: Result, experiment: Experiment) -> str:
 class _Sheet:
     """One scene in the unit in which it is drawn."""
 
-    def __init__(self, scene: Scene, result: Result):
-        self.scene, self.result = scene, result
+    def __init__(self, scene: Scene, result: Result, experiment: Experiment):
+        self.scene, self.result, self.names = scene, result, scene.names
+        self.states = experiment.states_of(result)
+        self.state_names = [name for name in experiment.state_names if any(each.label == name for each in self.states)]
+        self.answers = experiment.answers_of(result)
         self.lanes = {name: number for number, name in enumerate(scene.nodes)}
         self.unit, self.size = ("s", 1e6) if scene.end_us > IN_SECONDS_FROM_US else ("ms", 1e3)
         self.remarks = {
@@ -103,6 +108,7 @@ class _Sheet:
             "begin": self._at(self.scene.begin_us),
             "end": self._at(self.scene.end_us),
             "lanes": [{"node": name} for name in self.scene.nodes],
+            "states": self._states(),
             "messages": [self._message(message) for message in self.scene.messages],
             "operations": [self._operation(number, entry) for number, entry in enumerate(self.scene.operations)],
             "notes": [drawn for _, drawn in self._notes()],
@@ -129,7 +135,22 @@ class _Sheet:
             "fate": fate,
             "reply": message.is_reply,
             "label": message.method,
-        }
+        } | ({"says": self.answers[id(message)]} if id(message) in self.answers else {})
+
+    def _states(self) -> list[dict[str, Any]]:
+        """The states of the lanes, by their place among all of the run, so that a pattern keeps its meaning."""
+        scene = self.scene
+        return [
+            {
+                "lane": self.lanes[each.node],
+                "begin": self._at(max(each.begin_us, scene.begin_us)),
+                "end": self._at(min(each.end_us, scene.end_us)),
+                "state": each.label,
+                "kind": self.state_names.index(each.label),
+            }
+            for each in self.states
+            if each.node in self.lanes and each.begin_us < scene.end_us and each.end_us > scene.begin_us
+        ]
 
     def _operation(self, number: int, operation: Operation) -> dict[str, Any]:
         node = owner(operation, self.lanes)
@@ -137,7 +158,9 @@ class _Sheet:
             "lane": self.lanes[node] if node is not None else 0,
             "begin": self._at(operation.invoked_us),
             "end": None if operation.returned_us is None else self._at(operation.returned_us),
-            "label": operation_label(operation)[:-2],
+            "label": self.names.label(operation),
+            "result": self.names.result(operation),
+            "told": str(operation).partition("  [")[0],
             "outcome": operation.outcome,
             "remark": "; ".join(filter(None, (self._stamp(operation), self.remarks.get(number, "")))),
         }
@@ -209,7 +232,11 @@ class _Sheet:
         told = [in_words(self.scene)]
         for number, remark in sorted(self.remarks.items()):
             operation = self.scene.operations[number]
-            told.append(sentence(f"{operation.process}, {operation_label(operation)[:-2]}: {remark}"))
+            told.append(sentence(f"{operation.process}, {self.names.both(operation)}: {remark}"))
+        unit = self.unit
+        for state in self._states()[:MOST_TOLD]:
+            node = self.scene.nodes[state["lane"]]
+            told.append(sentence(f"{node}: {state['state']} from {state['begin']:g} to {state['end']:g} {unit}"))
         return " ".join(told)
 
     def _table(self) -> dict[str, Any]:
@@ -218,7 +245,14 @@ class _Sheet:
             drawn = self._operation(number, operation)
             end = "no response" if drawn["end"] is None else f"{drawn['end']:g}"
             rows.append(
-                [operation.process, drawn["label"], f"{drawn['begin']:g}", end, drawn["outcome"], drawn["remark"]]
+                [
+                    operation.process,
+                    self.names.both(operation),
+                    f"{drawn['begin']:g}",
+                    end,
+                    drawn["outcome"],
+                    drawn["remark"],
+                ]
             )
         left = len(self.scene.operations) - len(rows)
         if left > 0:

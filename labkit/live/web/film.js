@@ -19,6 +19,7 @@ export class Film {
       return found;
     };
     const [messages, operations, notes, windows] = ["message", "operation", "note", "window"].map(find);
+    const states = find("state");
     const spans = sheet.picture.windows ?? [];
     this.#parts = [
       ...sheet.arrows.map((arrow) =>
@@ -28,7 +29,13 @@ export class Film {
         const { begin, end } = bar.operation;
         return part(operations.get(bar.index), begin, end ?? sheet.end, moveBar(bar, operations.get(bar.index)));
       }),
-      ...sheet.notes.map(({ note, index }) => part(notes.get(index), note.at, note.at)),
+      ...sheet.states.map((band) => {
+        const { begin, end } = band.state;
+        return part(states.get(band.index), begin, end, moveBar(band, states.get(band.index), ".band"));
+      }),
+      ...sheet.notes.flatMap(({ members }) =>
+        members.map(({ note, index }) => part(notes.get(index), note.at, note.at)),
+      ),
       ...spans.map((window, index) => part(windows.get(index), window.begin, window.begin)),
     ].filter(({ elements }) => elements.length);
   }
@@ -70,7 +77,7 @@ function moveArrow({ begin, tip }, elements) {
   };
 }
 
-function moveBar({ from, to }, elements) {
-  const bar = elements?.[0].querySelector(".bar");
+function moveBar({ from, to }, elements, name = ".bar") {
+  const bar = elements?.[0].querySelector(name);
   return (share) => bar.setAttribute("width", Math.max((to - from) * share, 1).toFixed(1));
 }

@@ -10,6 +10,7 @@ const STOPPED = {
 /** How far along its way, as a share, a message that never arrives is drawn. */
 const WAY_OF_A_LOST_ONE = 0.62;
 
+const REFUSED = "refused";
 const OUTCOMES = { ok: "succeeds", fail: "fails", unknown: "ends, and nobody knows how" };
 
 /**
@@ -59,7 +60,8 @@ function messageEvents(picture, name) {
   return messages.flatMap((message, index) => {
     const [from, to] = [name(message.from), name(message.to)];
     const what = message.reply ? "answer" : message.label || "message";
-    const sent = message.reply ? `${from} answers ${to}` : `${from} sends ${message.label || "a message"} to ${to}`;
+    const said = message.says ? `: ${message.says}` : "";
+    const sent = message.reply ? `${from} answers ${to}${said}` : `${from} sends ${message.label || "a message"} to ${to}`;
     const twice = message.fate === "duplicated" ? ", twice" : "";
     const end = vanishes(message, usual);
     const stopped = message.arrives === null ? STOPPED[message.fate] : null;
@@ -67,7 +69,7 @@ function messageEvents(picture, name) {
     const events = [{ ...own, at: message.sent, what: "send", lane: message.from, text: sent + twice }];
     if (stopped) events.push({ ...own, at: end, text: stopped(from, to, what) });
     else if (message.arrives !== null) {
-      const text = `${from}'s ${what} reaches ${to}`;
+      const text = `${from}'s ${what} reaches ${to}${message.reply ? said : ""}`;
       events.push({ ...own, at: message.arrives, what: "arrive", lane: message.to, text });
     }
     return events;
@@ -77,14 +79,20 @@ function messageEvents(picture, name) {
 function operationEvents(operation, index, name) {
   const node = name(operation.lane);
   const label = operation.label || "an operation";
+  const result = operation.result && operation.result !== REFUSED ? ` → ${operation.result}` : "";
   const own = { kind: "operation", index, lane: operation.lane };
   const events = [{ ...own, at: operation.begin, what: "begin", text: `${node} begins ${label}` }];
   if (operation.end !== null && operation.end !== undefined) {
     const remark = operation.remark ? `: ${operation.remark}` : "";
-    const text = `${node}'s ${label} ${OUTCOMES[operation.outcome] ?? "ends"}${remark}`;
+    const text = `${node}'s ${label}${result} ${OUTCOMES[operation.outcome] ?? "ends"}${remark}`;
     events.push({ ...own, at: operation.end, what: "end", text });
   }
   return events;
+}
+
+/** An operation with what came of it. */
+export function operationText({ label, result }) {
+  return result ? `${label ?? ""} → ${result}` : (label ?? "");
 }
 
 function windowEvents(window, index, name) {

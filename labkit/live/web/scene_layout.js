@@ -1,6 +1,6 @@
 /** Where everything of a space-time picture stands, in pixels: pure, the same in Node and in a page. */
 
-import { usualDelay, vanishes, windowLabel } from "./scene_events.js";
+import { operationText, timeText, usualDelay, vanishes, windowLabel } from "./scene_events.js";
 import { textWidth, wrapped } from "./text_width.js";
 
 export const FONT = 12;
@@ -9,14 +9,21 @@ const BAR_ROW = 33;
 const BAR = 10;
 const MOST_ROWS = 8;
 const AXIS = 44;
+const LEGEND_ROW = 20;
+const ABOVE_LEGEND = 6;
+const SWATCH = 22;
 const REMARK_ROW = 17;
 const MOST_REMARKS = 6;
 const ON_A_LANE = new Set(["crash", "pause"]);
-const LANE_GAP = { plain: 62, noted: 84 };
+const LANE_GAP = 62;
+const LINE = 15;
+const MOST_LEVELS = 3;
+const SAME_INSTANT = 2;
 
 /** The narrowest that a picture stays legible at; a narrower page scrolls it inside its own box. */
 export function leastWidth(picture) {
-  const marks = Math.max((picture.messages ?? []).length, 3 * (picture.operations ?? []).length);
+  const busiest = Math.max(0, ...noteCounts(picture).values());
+  const marks = Math.max((picture.messages ?? []).length, 3 * (picture.operations ?? []).length, 4 * busiest);
   return Math.min(Math.max(340, 180 + 9 * marks), 640);
 }
 
@@ -31,17 +38,22 @@ export function layOut(picture, available) {
   const x = (at) => left + ((Math.min(Math.max(at, begin), end) - begin) / (end - begin)) * (right - left);
   const strips = stripRows(picture, x, right);
   const top = 8 + STRIP_ROW * (Math.max(-1, ...strips.map(({ row }) => row)) + 1);
-  const lanes = laneRows(picture, x, top);
+  const notes = noteGroups(picture, x);
+  const lanes = laneRows(picture, x, top, notes, right - left);
   const bottom = lanes.at(-1).bottom;
+  const legend = legendRows(picture, left, right);
   const remarks = remarkLines(picture, name, width - 24);
-  const height = bottom + AXIS + (remarks.lines.length ? 8 + REMARK_ROW * remarks.lines.length : 0);
-  const sheet = { picture, width, height, left, right, top, bottom, x, begin, end, name, lanes, strips, remarks };
+  const below = bottom + AXIS + (legend.rows ? ABOVE_LEGEND + LEGEND_ROW * legend.rows : 0);
+  const height = below + (remarks.lines.length ? 8 + REMARK_ROW * remarks.lines.length : 0);
+  const sheet = { picture, width, height, left, right, top, bottom, below, x, begin, end, name, lanes, strips, remarks };
   return {
     ...sheet,
     bars: bars(sheet),
     arrows: arrows(sheet),
     outages: outages(sheet),
-    notes: (picture.notes ?? []).map((note, index) => ({ note, index, x: x(note.at), y: lanes[note.lane]?.y ?? top })),
+    legend: legend.swatches.map((swatch) => ({ ...swatch, y: bottom + AXIS + ABOVE_LEGEND + LEGEND_ROW * swatch.row })),
+    states: states(sheet),
+    notes: notes.map((group) => ({ ...group, y: lanes[group.lane]?.y ?? top })),
     ticks: ticks(begin, end, x, right - left),
   };
 }
@@ -65,23 +77,81 @@ function stripRows(picture, x, right) {
 }
 
 /** Each lane's line, and the room for its operations: above it in the upper half, below it in the lower. */
-function laneRows(picture, x, top) {
+function laneRows(picture, x, top, notes, room) {
   const half = (picture.lanes.length - 1) / 2;
-  const noted = new Set((picture.notes ?? []).map(({ lane }) => lane));
+  const noted = picture.lanes.map((_, index) => noteRoom(notes, index, room));
   let y = top;
   return picture.lanes.map((lane, index) => {
     const rows = packed(picture, index, x);
     const depth = rows.count ? rows.count * BAR_ROW + 6 : 0;
     const above = index <= half;
-    const gap = noted.has(index) ? LANE_GAP.noted : LANE_GAP.plain;
+    // Labels of notes stand between the lanes: this one's above it, and those of the lane before below that.
+    const gap = LANE_GAP + (noted[index] + (noted[index - 1] ?? 0)) / 2;
     if (above) y += depth;
-    y += index === 0 ? 14 : gap - 14;
+    y += index === 0 ? 14 + (depth ? 0 : noted[0] / 2) : gap - 14;
     const row = { node: lane.node, y, above, rowOf: rows.rowOf };
     y += 14 + (above ? 0 : depth);
-    // Readings below the last lane need room of their own.
-    row.bottom = y + (index === picture.lanes.length - 1 && noted.has(index) ? 30 : 4);
+    // What is noted at the last lane needs room of its own below it.
+    row.bottom = y + (index === picture.lanes.length - 1 ? noted[index] / 2 : 0) + 4;
     return row;
   });
+}
+
+function noteCounts(picture) {
+  const counts = new Map();
+  for (const { lane } of picture.notes ?? []) counts.set(lane, (counts.get(lane) ?? 0) + 1);
+  return counts;
+}
+
+/** The lines of a note's label: what it says, and what its clock showed. */
+export function noteLines(note, picture) {
+  const reading = note.clock === null || note.clock === undefined ? [] : [`clock ${timeText(note.clock, picture)}`];
+  return [note.label, ...reading].filter(Boolean);
+}
+
+/** What a node noted at one instant, or next to it, bears one label with a line for each: `{lane, x, members}`. */
+function noteGroups(picture, x) {
+  const groups = [];
+  (picture.notes ?? []).forEach((note, index) => {
+    const member = { note, index, x: x(note.at), lines: noteLines(note, picture) };
+    const last = groups.findLast((group) => group.lane === note.lane);
+    if (last && Math.abs(member.x - last.x) < SAME_INSTANT) last.members.push(member);
+    else groups.push({ lane: note.lane, x: member.x, members: [member] });
+  });
+  return groups;
+}
+
+/** How much room the labels of a lane's notes need, above and below it together. */
+function noteRoom(notes, lane, room) {
+  const mine = notes.filter((group) => group.lane === lane).map(({ members }) => members.flatMap(({ lines }) => lines));
+  if (!mine.length) return 0;
+  const wide = mine.reduce((sum, lines) => sum + Math.max(...lines.map((words) => textWidth(words, FONT))) + 12, 0);
+  const tallest = Math.max(...mine.map((lines) => lines.length)) * LINE + 8;
+  // On each side of the lane one level at least; as many as it takes to stand side by side.
+  return 2 * tallest * Math.min(Math.max(Math.ceil(wide / room / 2), 1), MOST_LEVELS);
+}
+
+/** The states that occur, each with a pattern, in as many rows as they take. */
+function legendRows(picture, left, right) {
+  const names = new Map((picture.states ?? []).map(({ state, kind }) => [kind, state]));
+  let [x, row] = [left, 0];
+  const swatches = [...names]
+    .sort(([one], [other]) => one - other)
+    .map(([kind, state]) => {
+      const wide = SWATCH + 6 + textWidth(state, FONT) + 16;
+      if (x > left && x + wide > right + 12) [x, row] = [left, row + 1];
+      const swatch = { kind, state, x, row };
+      x += wide;
+      return swatch;
+    });
+  return { swatches, rows: swatches.length ? row + 1 : 0 };
+}
+
+/** The stretches of the lanes during which their nodes were in a state. */
+function states({ picture, lanes, x }) {
+  return (picture.states ?? [])
+    .filter(({ lane }) => lanes[lane])
+    .map((state, index) => ({ state, index, from: x(state.begin), to: x(state.end), y: lanes[state.lane].y }));
 }
 
 /** Into which row of its lane each operation goes, so that those at the same time stand under each other. */
@@ -162,7 +232,7 @@ function remarkLines(picture, name, width) {
   const lines = flagged.slice(0, MOST_REMARKS).flatMap((index) => {
     const operation = picture.operations[index];
     const number = picture.flagged.indexOf(index) + 1;
-    const text = `${name(operation.lane)}, ${operation.label}: ${operation.remark}`;
+    const text = `${name(operation.lane)}, ${operationText(operation)}: ${operation.remark}`;
     return wrapped(text, width - 26, FONT).map((line, at) => ({ number: at ? 0 : number, line }));
   });
   const more = flagged.length - MOST_REMARKS;

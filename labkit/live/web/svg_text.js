@@ -22,6 +22,8 @@ export function rect(kind, x, y, width, height, more = "") {
   return `<rect class="${kind}" x="${r(x)}" y="${r(y)}" width="${r(width)}" height="${r(height)}"${more}/>`;
 }
 
-export function text(kind, x, y, words, anchor) {
-  return `<text class="${kind}" x="${r(x)}" y="${r(y)}" text-anchor="${anchor}">${escaped(words)}</text>`;
+/** A line of words; `result` follows them, and can be hidden by itself. */
+export function text(kind, x, y, words, anchor, result = "") {
+  const more = result && `<tspan class="result">${escaped(result)}</tspan>`;
+  return `<text class="${kind}" x="${r(x)}" y="${r(y)}" text-anchor="${anchor}">${escaped(words)}${more}</text>`;
 }

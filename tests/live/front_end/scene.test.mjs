@@ -18,8 +18,9 @@ import { scene } from "./figures.mjs";
 
 /** The box of every text of a drawing. */
 function texts(svg) {
+  const plain = svg.replaceAll(/<\/?tspan[^>]*>/g, "");
   return [
-    ...svg.matchAll(/<text class="([^"]*)" x="([-\d.]+)" y="([-\d.]+)" text-anchor="(\w+)">([^<]*)<\/text>/g),
+    ...plain.matchAll(/<text class="([^"]*)" x="([-\d.]+)" y="([-\d.]+)" text-anchor="(\w+)">([^<]*)<\/text>/g),
   ].map(([, kind, x, y, anchor, words]) => {
     const width = textWidth(words.replaceAll(/&\w+;/g, "x"), 12);
     const left = Number(x) - { start: 0, middle: width / 2, end: width }[anchor];
