@@ -43,7 +43,7 @@ def test_a_note_stands_behind_its_line_and_beside_it() -> None:
 
 
 def test_text_over_several_lines_keeps_its_rows() -> None:
-    assert annotated(Store.ask, {"{key}": "here"})._repr_html_().count("<tr>") == 3
+    assert annotated(Store.ask, {"{key}": "here"})._repr_html_().count("<tr>") == 5
 
 
 @pytest.mark.parametrize(
