@@ -153,7 +153,7 @@ def verdicts(result: Result) -> Iterator[Verdict]:
     yield linearizable(result.operations)
 
 
-HAS_IT, HAS_NOT = "has the value", "has not the value"
+HAS_IT, HAS_NOT = "has the value", "does not have it yet"
 
 
 @quorums.states(HAS_IT, HAS_NOT)
