@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadInput
@@ -99,8 +100,11 @@ class Verdict:
         raise TypeError("a verdict has three values: compare its status with HOLDS, ILLEGAL or UNDECIDED")
 
     def __str__(self) -> str:
-        lines = [f"{self.property}: {self.status}" + (f" ({self.explanation})" if self.explanation else "")]
-        return "\n    ".join([*lines, *map(str, self.counterexample)])
+        # Each drawing reads verdicts, so it comes after them.
+        from labkit.counterexamples import as_text
+
+        said = f"{self.property}: {self.status}" + (f" ({self.explanation})" if self.explanation else "")
+        return said + (f"\n{indent(as_text(self), '    ')}" if self.counterexample else "")
 
     def _repr_html_(self) -> str:
         # Each drawing reads verdicts, so it comes after them.

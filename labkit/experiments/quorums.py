@@ -140,7 +140,7 @@ def measures(result: Result) -> Iterator[Measure]:
         )
         latencies = sorted(result.latencies(function))  # once, not for each percentile
         for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)):
-            what = f"{level:.1%} of {function}s took at most this"
+            what = f"{100 * level:g}% of {function}s took at most this"
             yield Measure(f"{function}_{name}", percentile(latencies, level), "s", what)
     per_operation = share(result.recording.messages_sent, len(result.operations))
     yield Measure("messages_per_operation", per_operation, "", "messages sent for each read or write")

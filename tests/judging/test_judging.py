@@ -32,13 +32,13 @@ def judged(write, seeds=3, **how):
 
 def test_the_text_says_what_is_broken_how_often_and_where_first():
     judgement = judged(accept, 5)
-    line, story, *operations = str(judgement).splitlines()
+    line, story, *drawn = str(judgement).splitlines()
     assert line.startswith(
         "accept · no write of an overtaken holder is accepted: broken in 5 of 5 seeds, first at seed 0 · "
         "no write of the newest holder is refused: holds in 5 · every operation ends: holds in 5 · cost: "
     )
     assert story.startswith("seed 0: no write of an overtaken holder is accepted: ILLEGAL")
-    assert len(operations) == 2
+    assert sum(" -- " in told for told in drawn) == 2  # operations, with their roles
     page = judgement._repr_html_()
     assert page.count("<b>") == 1 and "<b>no write of an overtaken holder is accepted: broken in 5 of 5 seeds" in page
     assert "write(&#x27;storage&#x27;" in page
