@@ -57,7 +57,7 @@ def says_share(meaning: str) -> bool:
     return meaning.startswith("share of")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What a checker found: ``OK``, ``ILLEGAL`` with the smallest counterexample it has, or ``UNKNOWN``.
 
@@ -105,6 +105,8 @@ class Verdict:
 
         said = f"{self.property}: {self.status}" + (f" ({self.explanation})" if self.explanation else "")
         return said + (f"\n{indent(as_text(self), '    ')}" if self.counterexample else "")
+
+    __repr__ = __str__  # what a notebook without HTML shows
 
     def _repr_html_(self) -> str:
         # Each drawing reads verdicts, so it comes after them.

@@ -13,10 +13,10 @@ from labkit.checkers.exclusion import one_holder, overlaps, tenures
 from labkit.checkers.fencing import FENCED, admitted, fenced
 from labkit.clocks import ClockError
 from labkit.dials import Dial, Switch
-from labkit.faults import After, FaultPlan
+from labkit.faults import After
 from labkit.history import Message, Stretch
 from labkit.lab import Lab, experiment
-from labkit.latency import Exponential
+from labkit.latency import Constant, Exponential
 from labkit.network import Link, Network
 from labkit.protocols.leases import Holder, LeaseServer, Storage
 from labkit.results import Measure, Result, Verdict, share
@@ -36,21 +36,28 @@ def leases(
     fencing: bool = Switch(False, "let the storage refuse tokens that have been overtaken"),
     holders: int = Dial(2, 2, 6, help="nodes that compete for the lease"),
     work: float = Dial(0.02, 0.001, 1.0, "s", "work between a holder's look at its clock and its write"),
+    write_delay: float = Dial(0.001, 0.0, 1.0, "s", "mean one-way delay of a write to the storage"),
+    down: float = Dial(0.0, 0.0, 10.0, "s", "how long lease server and storage are down, half-way, after a crash"),
     duration: float = Dial(5.0, 0.5, 600.0, "s", "how long the holders compete"),
 ) -> None:
     """Holders take turns by lease and write to a storage; is there ever more than one, and what does it cost?"""
     lab.node("lease-server", LeaseServer, clock=ClockError(drift_ppm=drift_ppm), duration=lease)
     lab.node("storage", Storage, fencing=fencing)
     for number in range(1, holders + 1):
-        lab.client(f"holder-{number}", Holder, until=duration, work=work, margin=margin)
-    lab.network = Network(Link(Exponential(0.001)))
-    lab.time_limit = 2 * duration + pause + 60
+        lab.client(
+            f"holder-{number}", Holder, until=duration, work=work, margin=margin, patience=max(0.2, 20 * write_delay)
+        )
+    slow = Exponential(write_delay) if write_delay else Constant(0.0)
+    lab.network = Network(Link(Exponential(0.001)), legs={("put", "request"): slow})
+    lab.time_limit = 2 * duration + pause + down + 20 * write_delay + 60
     if pause:
         # A garbage collection, a virtual machine that moves: the process knows nothing of it.
         begin = After(note="lease held", node="holder-1", delay=lease / 2)
-        lab.faults = (
-            FaultPlan().pause("holder-1", at=begin).resume("holder-1", at=replace(begin, delay=lease / 2 + pause))
-        )
+        ends = replace(begin, delay=lease / 2 + pause)
+        lab.faults = lab.faults.pause("holder-1", at=begin).resume("holder-1", at=ends)
+    if down:
+        for name in ("lease-server", "storage"):
+            lab.faults = lab.faults.crash(name, at=duration / 2).restart(name, at=duration / 2 + down)
 
 
 @leases.measure
@@ -72,8 +79,10 @@ def measures(result: Result) -> Iterator[Measure]:
 
 @leases.verify
 def verdicts(result: Result) -> Iterator[Verdict]:
-    """Whether there was ever more than one holder."""
+    """Whether there was ever more than one holder; and with fencing, whether it kept out those that were overtaken."""
     yield one_holder(result.notes, result.recording.duration_us, result.faults)
+    if result.parameters["fencing"]:
+        yield fenced(result.operations)
 
 
 HOLDS_IT = "believes that it holds the lease"
@@ -90,7 +99,7 @@ def states(result: Result) -> Iterator[Stretch]:
 def answers(result: Result) -> Iterator[tuple[Message, str]]:
     """Whether the storage took a write."""
     for message in result.messages:
-        if message.is_reply and message.method == "write":
+        if message.is_reply and message.method == "put":
             write = ended_by(message, result.operations)
             if write is not None:
                 yield message, "no" if write.outcome == FAIL else "ack"

@@ -51,7 +51,7 @@ async def cristian(clock: Callable[[], int], server: Peer, minimum_us: int, drif
 
 
 async def ntp(clock: Callable[[], int], server: Peer, minimum_us: int, drift_ppm: float = 0.0) -> Estimate:
-    """Several exchanges of four timestamps each; the one with the least delay counts. Error at most delay/2.
+    """Several exchanges of four timestamps each; the one with the least delay counts. Error at most delay/2 − minimum.
 
     As its dispersion does in RFC 5905, section 10, drift makes a sample worse with its age.
     """
@@ -61,7 +61,7 @@ async def ntp(clock: Callable[[], int], server: Peer, minimum_us: int, drift_ppm
         t2, t3 = await server.time()
         t4 = clock()
         delay = (t4 - t1) - (t3 - t2)
-        samples.append((Estimate(((t2 - t1) + (t3 - t4)) // 2, (delay + 1) // 2 + 1), t1))
+        samples.append((Estimate(((t2 - t1) + (t3 - t4)) // 2, (delay + 1) // 2 - minimum_us + 1), t1))
     now = clock()
     aged = [Estimate(sample.offset_us, sample.bound_us + _drifted(now - t1, drift_ppm)) for sample, t1 in samples]
     return min(aged, key=lambda sample: sample.bound_us)

@@ -8,6 +8,7 @@ import pytest
 
 from labkit import ClockError, Exponential, FaultPlan, Link, Network
 from labkit.checkers.exclusion import one_holder, overlaps, tenures
+from labkit.checkers.fencing import fenced
 from labkit.experiments.leases import overlap_seconds
 from labkit.faults import After
 from labkit.protocols.leases import Holder, LeaseServer, Storage
@@ -63,6 +64,77 @@ def test_without_a_margin_a_fast_server_gives_the_lease_twice():
 
 def test_a_margin_smaller_than_the_drift_is_not_enough():
     assert caught(drift_ppm=100_000.0, margin=0.05)
+
+
+class ForgetsTokens(LeaseServer):
+    """Begins with the first token again after a crash."""
+
+    async def start(self):
+        await super().start()
+        self._token = 0
+
+
+class ForgetsLeases(LeaseServer):
+    """Grants at once after a crash."""
+
+    async def start(self):
+        await super().start()
+        self._expires = 0.0
+
+
+class ForgetsTheHighest(Storage):
+    """Takes any token after a crash."""
+
+    async def start(self):
+        self.highest = 0
+
+
+def crash_half_way(seed, server=LeaseServer, storage=Storage, pause=0.0):
+    plan = FaultPlan()
+    for name in ("lease-server", "storage"):
+        plan = plan.crash(name, at=2.0).restart(name, at=2.05)
+    if pause:
+        plan = plan.pause("holder-1", at=1.7).resume("holder-1", at=1.7 + pause)
+    return simulate(
+        node("lease-server", server, duration=LEASE),
+        node("storage", storage, fencing=True),
+        *(client(f"holder-{n}", Holder, until=4.0, work=0.02, margin=0.1) for n in (1, 2, 3)),
+        network=Network(Link(Exponential(0.001), loss=0.02, duplication=0.02)),
+        faults=plan,
+        seed=seed,
+    )
+
+
+def tokens(recording) -> list[int]:
+    return [note.details["token"] for note in recording.notes if note.label == "lease held"]
+
+
+def test_a_crash_of_server_and_storage_makes_no_token_old_again():
+    for seed in range(SEEDS):
+        recording = crash_half_way(seed)
+        granted = tokens(recording)
+        assert granted == sorted({*granted}) and len(granted) > 8
+        assert verdict(recording).status == HOLDS, f"seed {seed}"
+        assert fenced(recording.operations).status != ILLEGAL
+        refused = [write for write in recording.operations if write.outcome == "fail"]
+        assert not refused, f"seed {seed}: {refused[0]}"
+
+
+@pytest.mark.parametrize("server", [ForgetsTokens, ForgetsLeases])
+def test_a_server_that_forgets_over_a_crash_is_noticed(server):
+    recordings = [crash_half_way(seed, server) for seed in range(SEEDS)]
+    repeated = any(tokens(recording) != sorted({*tokens(recording)}) for recording in recordings)
+    held_twice = any(verdict(recording).status == ILLEGAL for recording in recordings)
+    assert repeated if server is ForgetsTokens else held_twice
+
+
+def test_a_storage_that_forgets_over_a_crash_takes_overtaken_writes():
+    def is_caught(storage) -> bool:
+        # Stopped before the crash, the first holder goes on after it, between two writes of the next.
+        runs = (crash_half_way(seed, storage=storage, pause=0.36) for seed in range(60))
+        return any(fenced(recording.operations).status == ILLEGAL for recording in runs)
+
+    assert is_caught(ForgetsTheHighest) and not is_caught(Storage)
 
 
 class ForgetsExpiry(LeaseServer):
