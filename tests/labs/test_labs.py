@@ -18,7 +18,7 @@ SECTIONS = (
 )  # fmt: skip
 DIRECTIVE = re.compile(r"^(:::|```\{)", re.MULTILINE)
 
-LONG_FORM = {"15_logical_clocks", "17_sharding", "20_transactions"}
+LONG_FORM = {"17_sharding", "20_transactions"}
 """Labs that still show their bookkeeping and their asserts; a new one is not among them."""
 
 every_lab = pytest.mark.parametrize("path", LABS, ids=[path.stem for path in LABS])
