@@ -88,13 +88,17 @@ class Customer(Node):
 
 @dataclass(eq=False, kw_only=True)
 class Reader(Node):
-    """Looks who has a seat on some flight, `count` times, as a Poisson process."""
+    """Looks who has a seat on some flight, `count` times, as a Poisson process.
+
+    With `both` it then asks the payment service for the latest of those bookings, in an operation ``check``.
+    """
 
     service: str
     choices: int
     count: int
     rate: float
     patience: float
+    both: bool = False
 
     async def run(self) -> None:
         if self.count:
@@ -104,6 +108,10 @@ class Reader(Node):
         key = f"{self.service}-{self.random.randrange(self.choices) + 1}"
         with self.operation("look", key, process=f"{self.name}.{number}") as operation:
             operation.value = await self.peer(self.service).look(key, timeout=self.patience)
+        if self.both and operation.ok and operation.value:
+            latest = operation.value[-1]
+            with self.operation("check", latest, process=f"{self.name}.{number}") as check:
+                check.value = await self.peer(PAYMENT).has(latest, timeout=self.patience)
 
 
 @dataclass(eq=False, kw_only=True)

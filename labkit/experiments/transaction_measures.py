@@ -100,6 +100,9 @@ def _seen(result: Result, stretches: list[HalfDone]) -> Iterator[Measure]:
     yield Measure("undone_reads", seen, "", "share of looks that showed a seat taken whose booking was undone")
     half = share(len(looks_at_half(reads, stretches)), answered)
     yield Measure("half_seen", half, "", "share of looks that surely showed a booking not settled at all services")
+    checks = [check for check in called(result, "check") if check.ok]
+    unpaid = share(sum(not check.value for check in checks), len(checks))
+    yield Measure("unpaid_seen", unpaid, "", "share of looks at both services that showed a seat and no payment for it")
     yield Measure("look_p99", percentile(result.latencies("look"), 0.99), "s", "99% of the looks took at most this")
     lost = share(_lost_sales(books, _stocks(result)), len(books)) if effects is not None else math.nan
     yield Measure("lost_sales", lost, "", "share refused for want of what was left over in the end")

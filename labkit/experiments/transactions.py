@@ -28,6 +28,7 @@ from labkit.protocols.stock import StockService
 from labkit.protocols.two_phase_commit import Coordinator, Participant
 from labkit.results import Measure, Result, Verdict
 
+LOOKS = ("wait for locks", "see the old version")
 CRASHES = ("none", "coordinator", "payment")
 IN_THE_MIDDLE = "what is killed in the middle of the first booking; coordinator: in a choreography its first service"
 PAUSED = "what is thought between the last vote and the decision, or between two steps of a saga"
@@ -50,6 +51,8 @@ def transactions(
     funds: int = Dial(1_000_000, 0, 1_000_000_000, help=f"money in each account; a booking costs {PRICE}"),
     declined: float = Dial(0.0, 0.0, 1.0, "", "share of the bookings whose payment is refused"),
     reads: int = Dial(0, 0, 100_000, help="looks at who has a seat, by somebody else, while the bookings are made"),
+    looks: str = Choice("wait for locks", LOOKS, "what a look does at a row that is locked"),
+    both: bool = Switch(False, "let who looks at a flight then look at the payment of its latest booking, too"),
     delay: float = Dial(0.005, 0.0, 1.0, "s", "mean one-way delay"),
     shape: str = Choice("exponential", ("exponential", "constant"), "distribution of the delays"),
     sync_delay: float = Dial(0.002, 0.0, 1.0, "s", "what a forced write takes in simulation"),
@@ -89,12 +92,15 @@ def transactions(
     stock = {name: _stock(name, flights, seats, accounts, funds) for name in names}
     times = {"give_up": give_up, "resend": resend, "deliberation": deliberation}
     undoing = times | {"retry_compensations": retry_compensations}
+    old_versions = looks == "see the old version"
     step = {
+        "old_versions": old_versions,
         "compensation_failure": compensation_failure,
         "idempotent_steps": idempotent_steps,
         "idempotent_compensations": idempotent_compensations,
     }
     vote = {
+        "old_versions": old_versions,
         "locking": locking, "lock_patience": lock_patience, "ask_after": ask_after, "force_prepare": force_prepare,
         "force_commit": force_commit, "wait_in_doubt": wait_in_doubt, "hold_locks": hold_locks,
     }  # fmt: skip
@@ -117,7 +123,7 @@ def transactions(
     people = _add_customers(lab, customers, bookings, wishes)
     if reads:
         looking = {"service": "flight", "choices": flights, "count": reads, "rate": reads / lasts}
-        lab.client("reader", Reader, patience=patience, **looking)
+        lab.client("reader", Reader, patience=patience, both=both, **looking)
     rest = {"earliest": lasts, "settle": settle, "timeout": 0.1 + 10 * delay + 2 * sync_delay}
     lab.client("auditor", Auditor, customers=people, leaders=leaders, services=names, **rest)
     latency = Exponential(delay) if shape == "exponential" and delay else Constant(delay)

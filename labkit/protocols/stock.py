@@ -38,9 +38,14 @@ IMMUTABLE.add(Stocktaking)
 
 @dataclass(eq=False, kw_only=True)
 class StockService(Node):
-    """Keeps stock on its disk. `stock` is what there is of each key before the first booking."""
+    """Keeps stock on its disk. `stock` is what there is of each key before the first booking.
+
+    A look waits while a transaction has the row locked. With `old_versions` it does not: as in stores that keep several
+    versions of a row, it is answered with the last that was committed.
+    """
 
     stock: Mapping[str, int]
+    old_versions: bool = False
 
     async def start(self) -> None:
         self.locks = self._lock_table()
@@ -51,9 +56,21 @@ class StockService(Node):
         }
 
     async def look(self, key: str) -> tuple[str, ...]:
-        """The bookings that hold some of `key`, as soon as no transaction has it locked."""
-        await self.locks.free(key)
+        """The bookings that hold some of `key`."""
+        if not self.old_versions:
+            await self.locks.free(key)
         return tuple(request for request, part in self.booked.items() if part.key == key)
+
+    async def has(self, request: str) -> bool:
+        """Whether a booking has its part here."""
+        key = self.promised(request)
+        if key is not None and not self.old_versions:
+            await self.locks.free(key)
+        return request in self.booked
+
+    def promised(self, request: str) -> str | None:
+        """The row that is locked for a booking whose outcome is not known here; None if there is none."""
+        return None
 
     async def take_stock(self) -> Stocktaking:
         """All of its state, for an audit."""

@@ -303,6 +303,10 @@ class Participant(StockService):
             if self.locks.holder(key) != transaction:  # if it has the lock already, it lets go when it sees this
                 self.locks.release(transaction, key)
 
+    def promised(self, request: str) -> str | None:
+        """The row that a booking has locked here."""
+        return next((record.part.key for known, record in self._prepared.items() if known[0] == request), None)
+
     async def unfinished(self) -> int:
         """How many transactions it is in doubt about, or voting on."""
         return len(self._prepared) + len(self._voting)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from sphinx.util.nodes import _make_id
 
 ROOT = Path(__file__).parents[2]
 LABS = sorted((ROOT / "labs").glob("[0-9][0-9]_*.ipynb"))
@@ -18,7 +19,7 @@ SECTIONS = (
 )  # fmt: skip
 DIRECTIVE = re.compile(r"^(:::|```\{)", re.MULTILINE)
 
-LONG_FORM = {"17_sharding", "20_transactions"}
+LONG_FORM = {"17_sharding"}
 """Labs that still show their bookkeeping and their asserts; a new one is not among them."""
 
 every_lab = pytest.mark.parametrize("path", LABS, ids=[path.stem for path in LABS])
@@ -57,6 +58,26 @@ def test_what_a_lab_shows_of_its_code_is_short_and_its_checks_are_sentences(path
     assert all(cell.metadata.jupyter.source_hidden for cell in folded)  # in JupyterLab as in the page
     assert sum(cell.source.count("Checks(") for cell in folded) >= 5
     assert any("judged(" in cell.source for cell in folded)
+
+
+def terms() -> set[str]:
+    """The places of the glossary's terms, as Sphinx makes them."""
+    text = (ROOT / "book/glossary.md").read_text().replace("'", "’")
+    blocks = re.findall(r"^:::\{glossary\}\n(.*?)^:::$", text, re.MULTILINE | re.DOTALL)
+    names = [line for block in blocks for line in block.splitlines() if re.match(r"\S", line)]
+    return {f"term-{_make_id(name)}" for name in names}
+
+
+@every_lab
+def test_a_lab_links_to_terms_that_the_glossary_has(path: Path) -> None:
+    linked = [
+        anchor
+        for cell in cells(path, "markdown")
+        for anchor in re.findall(r"\]\(\.\./book/glossary\.md#([^)]+)\)", cell.source)
+    ]
+    assert {*linked} <= terms()
+    assert len(linked) == len({*linked})  # at its first use
+    assert path.stem in LONG_FORM or len(linked) >= 5
 
 
 @every_lab
