@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NOTHING = "–"
 """What stands where a measure had no samples."""
 
+ROUNDING = 1e-9
+"""By which part of its mean an interval may be wide because sums of floats are rounded."""
+
 WIDTH = 100
 """Characters that a table of measures which nobody has chosen may take."""
 
@@ -126,7 +129,7 @@ def _interval(estimate: Estimate | None, factor: float) -> str:
         return NOTHING
     half = (estimate.high - estimate.low) / 2 * factor
     mean = estimate.mean * factor
-    if not half:
+    if half <= ROUNDING * abs(mean):  # all runs gave the same, up to the last digits of floats
         return f"{mean:,.0f}" if mean == round(mean) else _to_digits(mean, 3)(mean)
     show = _to_digits(half, 2)  # two digits of the uncertainty, and the mean to the same place
     return f"{show(mean)} ± {show(half)}"

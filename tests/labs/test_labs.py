@@ -19,9 +19,6 @@ SECTIONS = (
 )  # fmt: skip
 DIRECTIVE = re.compile(r"^(:::|```\{)", re.MULTILINE)
 
-LONG_FORM = {"17_sharding"}
-"""Labs that still show their bookkeeping and their asserts; a new one is not among them."""
-
 every_lab = pytest.mark.parametrize("path", LABS, ids=[path.stem for path in LABS])
 
 
@@ -38,7 +35,7 @@ def test_a_lab_has_every_section_in_order(path: Path) -> None:
 
 @every_lab
 def test_a_lab_is_short_and_plain(path: Path) -> None:
-    assert len(nbformat.read(path, as_version=4).cells) <= (43 if path.stem in LONG_FORM else 40)
+    assert len(nbformat.read(path, as_version=4).cells) <= 40
     assert not any(DIRECTIVE.search(cell.source) for cell in cells(path, "markdown"))
     assert not any("input(" in cell.source for cell in cells(path, "code"))
 
@@ -47,7 +44,7 @@ def visible(path: Path) -> list[str]:
     return [cell.source for cell in cells(path, "code") if "hide-input" not in cell.metadata.get("tags", [])]
 
 
-@pytest.mark.parametrize("path", [path for path in LABS if path.stem not in LONG_FORM], ids=lambda path: path.stem)
+@every_lab
 def test_what_a_lab_shows_of_its_code_is_short_and_its_checks_are_sentences(path: Path) -> None:
     sources = visible(path)
     lengths = [len([line for line in source.splitlines() if line.strip()]) for source in sources]
@@ -77,7 +74,7 @@ def test_a_lab_links_to_terms_that_the_glossary_has(path: Path) -> None:
     ]
     assert {*linked} <= terms()
     assert len(linked) == len({*linked})  # at its first use
-    assert path.stem in LONG_FORM or len(linked) >= 5
+    assert len(linked) >= 5
 
 
 @every_lab
@@ -88,10 +85,7 @@ def test_each_exercise_has_a_folded_solution_that_asserts_what_it_says(path: Pat
     exercises = sum(len(re.findall(r"^\*\*★", cell.source, re.MULTILINE)) for cell in cells(path, "markdown"))
     assert len(solutions) == exercises >= 3
     assert all("assert " in cell.source for cell in solutions)
-    if path.stem in LONG_FORM:
-        assert sum(cell.source.count("assert ") for cell in code) >= 10
-    else:
-        assert all(cell.source.startswith("# Solution") for cell in solutions)  # what JupyterLab shows of a folded cell
+    assert all(cell.source.startswith("# Solution") for cell in solutions)  # what JupyterLab shows of a folded cell
 
 
 @pytest.mark.real

@@ -12,7 +12,7 @@ Rule = Callable[[str, str], Iterator[str]]
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
-MOST_CELLS = 43
+MOST_CELLS = 40
 LARGEST_NOTEBOOK_BYTES = 300_000
 EMPTY_NAMES = {"common", "helper", "helpers", "misc", "util", "utils"}
 
