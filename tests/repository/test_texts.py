@@ -75,4 +75,4 @@ def test_the_guides_page_leads_to_every_lab_and_chapter() -> None:
 def test_no_lab_is_promised_that_does_not_stand(path: Path) -> None:
     numbers = {lab.name[:2] for lab in LABS}
     text = path.read_text()
-    assert {number for number in PROMISE.findall(text)} <= numbers
+    assert set(PROMISE.findall(text)) <= numbers
