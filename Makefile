@@ -42,7 +42,8 @@ $(READY): requirements.lock pyproject.toml
 # container there is often nobody else; it listens on this machine alone and asks for a token all the same. The labs link
 # to the glossary in book/, so the server's root is the repository; its first page is the folder of the labs.
 LAB_OPTIONS := --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/labs --LabApp.news_url=None \
-	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	--ContentsManager.hide_globs='["__pycache__", "*.pyc", "*.egg-info", "conftest.py", "ruff.toml", "_build"]'
 
 # Without npm's packages the labs open all the same; live figures then show their numbers and do not move.
 lab: $(READY) ## open the labs in JupyterLab, on this machine only (ARGS=--no-browser opens no window)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HOLDS, ILLEGAL, UNDECIDED = "OK", "ILLEGAL", "UNKNOWN"
+UNTESTED = "NOT TESTED"
+"""What readers are told in place of ``UNKNOWN`` where the checker had nothing to judge."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class Verdict:
         story, roles = tuple(step for step, _ in steps), tuple(role for _, role in steps)
         return cls(what, ILLEGAL, why, story, roles, offending=place)
 
+    @property
+    def word(self) -> str:
+        """The status as readers are told it: that there was nothing to judge is not that the budget ran out."""
+        return UNTESTED if self.vacuous and self.status == UNDECIDED else self.status
+
     def __bool__(self) -> bool:
         raise TypeError("a verdict has three values: compare its status with HOLDS, ILLEGAL or UNDECIDED")
 
@@ -103,7 +110,7 @@ class Verdict:
         # Each drawing reads verdicts, so it comes after them.
         from labkit.counterexamples import as_text
 
-        said = f"{self.property}: {self.status}" + (f" ({self.explanation})" if self.explanation else "")
+        said = f"{self.property}: {self.word}" + (f" ({self.explanation})" if self.explanation else "")
         return said + (f"\n{indent(as_text(self), '    ')}" if self.counterexample else "")
 
     __repr__ = __str__  # what a notebook without HTML shows
@@ -112,7 +119,7 @@ class Verdict:
         # Each drawing reads verdicts, so it comes after them.
         from labkit.counterexamples import drawn
 
-        said = f"<p><code>{escape(self.property)}: {self.status}</code> {escape(self.explanation)}</p>"
+        said = f"<p><code>{escape(self.property)}: {self.word}</code> {escape(self.explanation)}</p>"
         return said + (drawn(self) if self.counterexample else "")
 
 

@@ -43,17 +43,25 @@ class Table:
     __repr__ = __str__  # what a notebook without HTML shows
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:right'>{escape(cell)}</th>" for cell in self.head)
-        rows = "".join(
-            "<tr>" + "".join(f"<td style='text-align:right'>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        sides = ["left" if _is_words(column) else "right" for column in zip(*self.rows, strict=True)]
+
+        def cells(kind: str, row: Iterable[str]) -> str:
+            return "".join(
+                f"<{kind} style='text-align:{side}'>{escape(cell)}</{kind}>"
+                for side, cell in zip(sides, row, strict=True)
+            )
+
+        rows = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
+        return f"<table class='dataframe'><thead><tr>{cells('th', self.head)}</tr></thead><tbody>{rows}</tbody></table>"
 
     @property
     def width(self) -> int:
         """Characters that the text form takes."""
         return max(map(len, str(self).splitlines()))
+
+
+def _is_words(column: Iterable[str]) -> bool:
+    return not any(cell[:1].isdigit() or cell[:1] in ("-", NOTHING) for cell in column)
 
 
 def table_of(sweep: Sweep, measures: Sequence[str] = ()) -> Table:

@@ -63,7 +63,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     """What a checker says, with its counterexample drawn."""
     status = escape(found["status"])
     said = f": {escape(found['explanation'])}" if found["explanation"] else ""
-    badge = f'<span class="labkit-badge">{icon(found["status"])} {status}</span>'
+    badge = f'<span class="labkit-badge">{icon(found["status"])} {escape(found["word"])}</span>'
     line = f"<p>{badge} <b>{escape(found['property'])}</b>{said}</p>"
     story = f'<div class="labkit-story">{found["drawing"]}</div>' if found["drawing"] else ""
     return f'<div class="labkit-verdict" data-status="{status}">{line}{story}</div>'

@@ -49,9 +49,12 @@ def make_live_folder(layout: Layout) -> dict[str, Path]:
     The folder's name carries a hash of the contents, so a browser may keep it for as long as it likes.
     """
     python = files_in(wheels.make_python(layout))
+    packed = [name for name in python if f"{name}.gz" in python]
     for_python = {
         "archives": [name for name in python if name.endswith(".whl")],
         "snapshot": wheels.SNAPSHOT,
+        "packed": packed,
+        "bytes": sum(file.stat().st_size for name, file in python.items() if is_fetched(name, packed)),
     }
     define = f"--define:LIVE_FILES={json.dumps(for_python)}"
     folder = layout.web / "page"
@@ -60,6 +63,11 @@ def make_live_folder(layout: Layout) -> dict[str, Path]:
     named = files_in(folder) | python
     version = digest_of(named)
     return {f"live-{version}/{name}": file for name, file in named.items()}
+
+
+def is_fetched(name: str, packed: list[str]) -> bool:
+    """Whether a page's worker fetches the file: not programs, which are imported, nor what is there packed as well."""
+    return name not in packed and not name.endswith((".mjs", ".js"))
 
 
 def make_node_programs(layout: Layout) -> Path:

@@ -5,6 +5,7 @@ Without that copy a browser compiles and runs every import itself, which takes l
 
 from __future__ import annotations
 
+import gzip
 import importlib.metadata
 import json
 import os
@@ -20,6 +21,8 @@ from book.tools.layout import BuildError, Layout, digest
 from book.tools.node import esbuild, run
 
 SNAPSHOT = "python.snapshot.gz"
+PACKED = "pyodide.asm.wasm"
+"""The one of Pyodide's files that shrinks: to a third. The others are packed already, or programs."""
 RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 LOCK = "pyodide-lock.json"
 # Only what Python runs. The rest of `labkit/live` is JavaScript, which reaches the page in bundles.
@@ -54,6 +57,7 @@ def fill(layout: Layout, folder: Path) -> None:
     """Put everything that Python needs into `folder`."""
     print("Packing Python for the reader's browser", flush=True)
     copy_runtime(layout, folder / "pyodide")
+    pack(folder / "pyodide" / PACKED)
     wheels = [pack_labkit(layout, folder), pack_installed("simpy", folder)]
     program = layout.web / "snapshot.mjs"
     source = layout.root / "labkit/live/web/snapshot.js"
@@ -73,6 +77,11 @@ def copy_runtime(layout: Layout, folder: Path) -> None:
     except FileNotFoundError as error:
         raise BuildError(f"Pyodide's file {Path(error.filename).name} is missing from the installed package.") from None
     (folder / LOCK).write_text(json.dumps({"info": lock["info"], "packages": {}}))
+
+
+def pack(file: Path) -> None:
+    """Lay a gzipped copy beside the file, the same at each build: not every host of pages packs what it sends."""
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), mtime=0))
 
 
 def pack_labkit(layout: Layout, folder: Path) -> Path:

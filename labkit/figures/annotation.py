@@ -13,17 +13,14 @@ from typing import Any
 from labkit.errors import BadInput
 
 STYLE = """<style>
-.annotated {overflow-x: auto; margin: 0.5em 0}
-.annotated table {border-collapse: collapse; width: auto; margin: 0; font-size: 0.85rem}
-.annotated tr, .annotated tr:hover {background: none}
-.annotated td {border: 0; padding: 0 1.5em 0 0; text-align: left; vertical-align: baseline; line-height: 1.5}
-.annotated td code {background: none; border: 0; padding: 0; white-space: pre; color: inherit; font-size: inherit}
-.annotated td + td {opacity: 0.85; font-family: system-ui, sans-serif; min-width: 16em; max-width: 26em}
+.annotated {margin: 0.5em 0 1.2em; overflow-x: auto}
+.annotated code {background: none; border: 0; color: inherit; display: block; font-size: 0.85rem; line-height: 1.5;
+  overflow-wrap: anywhere; padding: 0 0 0 2em; text-indent: -2em; white-space: pre-wrap}
+.annotated p {font-size: 0.85rem; line-height: 1.3; margin: 0 0 0.5em; opacity: 0.85; padding-left: 2em}
 .jp-RenderedHTML .annotated :is(.k, .kc, .ow) {color: var(--jp-mirror-editor-keyword-color); font-weight: bold}
 .jp-RenderedHTML .annotated :is(.s1, .s2, .sd) {color: var(--jp-mirror-editor-string-color)}
 .jp-RenderedHTML .annotated .c1 {color: var(--jp-mirror-editor-comment-color)}
 .jp-RenderedHTML .annotated .nf {color: var(--jp-mirror-editor-def-color)}
-@media (max-width: 40rem) {.annotated td {display: block; padding: 0} .annotated td + td {padding-left: 2em}}
 </style>"""
 """A page of the book colours the words itself, by the class `highlight`; JupyterLab has variables for its theme."""
 
@@ -47,11 +44,17 @@ class Annotated:
 
         code = "\n".join(line for line, _ in self.lines)
         coloured = highlight(code, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)).rstrip("\n").split("\n")
+        # A note stands below its line: beside it, it would be cut off on a phone and in a narrow column.
         rows = "".join(
-            f"<tr><td><code>{line}</code></td><td>{f'← {escape(note)}' if note else ''}</td></tr>"
-            for line, (_, note) in zip(coloured, self.lines, strict=True)
+            f"<code>{line or ' '}</code>{_below(code, note)}"
+            for line, (code, note) in zip(coloured, self.lines, strict=True)
         )
-        return f"{STYLE}<div class='annotated highlight'><table>{rows}</table></div>"
+        return f"{STYLE}<div class='annotated highlight'>{rows}</div>"
+
+
+def _below(code: str, note: str) -> str:
+    indent = len(code) - len(code.lstrip())
+    return f"<p style='margin-left:{indent}ch'>↑ {escape(note)}</p>" if note else ""
 
 
 def annotated(function: Callable[..., Any], notes: Mapping[str, str]) -> Annotated:

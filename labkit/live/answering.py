@@ -268,6 +268,7 @@ def _described(verdict: Verdict, names: Names | None = None) -> dict[str, Any]:
     return {
         "property": verdict.property,
         "status": verdict.status,
+        "word": verdict.word,
         "explanation": verdict.explanation,
         "counterexample": [str(step) for step in verdict.counterexample],
         "drawing": draw(verdict, names),

@@ -46,6 +46,6 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _verdict(verdict: Mapping[str, Any]) -> str:
-    said = element("b", escape(f"{verdict['property']}: {verdict['status']}"))
+    said = element("b", escape(f"{verdict['property']}: {verdict['word']}"))
     text = element("p", f"{said} {escape(verdict['explanation'])}")
     return text + (element("div", verdict["drawing"], class_="labkit-story") if verdict["drawing"] else "")

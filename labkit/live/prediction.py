@@ -92,7 +92,7 @@ class Prediction:
     def said(self, value: float) -> str:
         """A value with the unit."""
         unit = self._titles["unit"]
-        return f"{value:.4g}{'' if unit == '%' else ' '}{unit}".rstrip()
+        return f"{value:.3g}{'' if unit == '%' else ' '}{unit}".rstrip()
 
     def __str__(self) -> str:
         return f"{self.question} ({'; '.join(self._labels)})"

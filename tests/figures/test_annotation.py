@@ -33,17 +33,17 @@ def test_the_docstring_is_left_out_and_nothing_else() -> None:
     ]
 
 
-def test_a_note_stands_behind_its_line_and_beside_it() -> None:
+def test_a_note_stands_behind_its_line_and_below_it() -> None:
     shown = annotated(Store.get, {"await": "all <three>", "max(": "by version"})
     assert "    answers = await self.ask(key)             # all <three>" in str(shown).splitlines()
     page = shown._repr_html_()
-    assert page.count("<tr>") == 3
-    row = next(row for row in page.split("<tr>") if "ask" in row)
-    assert "← all &lt;three&gt;" in row and '<span class="k">await</span>' in row
+    assert page.count("<code>") == 3
+    row = next(row for row in page.split("<code>") if "ask" in row)
+    assert "<p style='margin-left:4ch'>↑ all &lt;three&gt;</p>" in row and '<span class="k">await</span>' in row
 
 
 def test_text_over_several_lines_keeps_its_rows() -> None:
-    assert annotated(Store.ask, {"{key}": "here"})._repr_html_().count("<tr>") == 5
+    assert annotated(Store.ask, {"{key}": "here"})._repr_html_().count("<code>") == 5
 
 
 @pytest.mark.parametrize(

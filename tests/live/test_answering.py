@@ -44,7 +44,7 @@ REQUESTS = {
     "latencies": request(pairs=60, loss=0.1),
     "over_time": request(picture=over_time(), pairs=60, partition=0.2, rate=100),
     "space_time": request("clocks", space_time(), writes=2, keys=1),
-    "leases": request("leases", space_time(methods=["write"]), duration=1.0, pause=0.5),
+    "leases": request("leases", space_time(methods=["put"]), duration=1.0, pause=0.5),
 }
 
 

@@ -57,7 +57,7 @@ PICTURES = {
 SCENES = {
     "one pair": drawn(space_time(), seed=9, clients=1, pairs=1),
     "clocks": drawn(space_time(nodes=["server-1", "store", "server-2"]), "clocks", writes=2, rate=30.0, keys=1),
-    "leases": drawn(space_time(methods=["write"]), "leases", seed=2, duration=1.5, pause=0.5, work=0.03),
+    "leases": drawn(space_time(methods=["put"]), "leases", seed=2, duration=1.5, pause=0.5, work=0.03),
     "cut": drawn(space_time(), pairs=6, rate=300.0, partition=0.02, timeout=0.05, loss=0.1),
 }
 

@@ -11,6 +11,7 @@ import { formatAddress, resolveAddress } from "./address.js";
 import { likelyNext } from "./ahead.js";
 import { Controls } from "./controls.js";
 import { make } from "./dom.js";
+import { loadingSentence } from "./download.js";
 import { LIMITS } from "./limits.js";
 import { carriedRuns, nearest } from "./nearest.js";
 import { Numbers } from "./numbers.js";
@@ -34,6 +35,7 @@ class LiveFigure {
   #note = "";
   #computed = false; // whether the host has answered before: then it is quick, and the picture need not bridge
   #hostState = "";
+  #loaded = null;
   #asked = false;
   #asks = 0;
   #latest = 0; // the ask whose answer is shown, or about to be: what was asked before it comes too late
@@ -45,8 +47,9 @@ class LiveFigure {
     this.wanted = { values: initialValues(description), seed: description.seed };
     this.shown = { run: this.wanted, answer: description.initial, text: "", origin: "built" };
     this.#furnish();
-    this.stopListening = host.onState((state) => {
+    this.stopListening = host.onState((state, loaded = null) => {
       this.#hostState = state;
+      this.#loaded = loaded;
       if (this.#awaits()) this.#describe();
     });
     this.#begin();
@@ -252,7 +255,7 @@ class LiveFigure {
       this.picture.element.setAttribute("aria-label", sentence);
       return this.status.refuse(this.#noted(sentence));
     }
-    this.status.say(this.#noted(sentence), { busy });
+    this.status.say(this.#noted(sentence), { busy, share: this.#arrived() });
     if (more) this.sayMore = setTimeout(() => this.status.say(this.#noted(more), { busy }), SAY_MORE_MS);
   }
 
@@ -291,9 +294,15 @@ class LiveFigure {
   }
 
   #doing() {
-    if (this.#hostState === "starting") return "Starting Python in your browser (about 20 MB, once).";
+    if (this.#hostState === "starting") return loadingSentence(this.#loaded ?? {});
     if (this.#hostState === "waiting") return "Waiting for the kernel, which is busy or gone.";
     return this.shown.origin === "carried" ? "Yours is being computed." : "Computing.";
+  }
+
+  /** Which share of Python's files has arrived, while they arrive; else null. */
+  #arrived() {
+    const { received, total } = this.#loaded ?? {};
+    return this.#hostState === "starting" && this.#awaits() && total ? Math.min(received / total, 1) : null;
   }
 
   #noted(sentence) {

@@ -27,6 +27,7 @@ export class WorkerHost {
   #listeners = new Set();
   #worker = null;
   #ready = false;
+  #loaded = null; // {received, total} in bytes, while Python's files arrive
   #flight = null;
   #numbers = 0;
   #timers = {};
@@ -64,7 +65,7 @@ export class WorkerHost {
   #tell() {
     const busy = (this.#flight && !this.#flight.job.isAhead) || !this.#turns.empty;
     const state = this.#worker && !this.#ready ? "starting" : busy ? "computing" : "";
-    for (const listener of this.#listeners) listener(state);
+    for (const listener of this.#listeners) listener(state, this.#loaded);
   }
 
   #warm() {
@@ -140,9 +141,13 @@ export class WorkerHost {
       if (this.#ready) this.#lost();
       else this.#giveUp(`Python could not be loaded (${event.message || "its files did not arrive"}). ${HELP}`);
     });
-    const seconds = LIMITS.startMs / 1000;
-    this.#after("start", LIMITS.startMs, () => this.#giveUp(`Python did not start within ${seconds} s. ${HELP}`));
+    this.#loaded = null;
+    this.#after("start", LIMITS.startMs, () => this.#tooSlow());
     this.#tell();
+  }
+
+  #tooSlow() {
+    this.#giveUp(`Python did not start within ${LIMITS.startMs / 1000} s. ${HELP}`);
   }
 
   #hear(message) {
@@ -151,6 +156,10 @@ export class WorkerHost {
       this.#ready = true;
       this.#clear("start");
       this.#next();
+    } else if (message.kind === "loading") {
+      this.#loaded = message;
+      this.#after("start", LIMITS.startMs, () => this.#tooSlow()); // as long as something arrives, there is hope
+      this.#tell();
     } else if (message.kind === "failed") {
       this.#giveUp(`${message.sentence || "Python could not start."} ${HELP}`);
     } else if (this.#flight && message.id === this.#flight.id) {

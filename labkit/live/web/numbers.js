@@ -105,10 +105,10 @@ export function tableElement({ head, rows }) {
   return make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
 }
 
-function verdictElement({ property, status, explanation, drawing }) {
+function verdictElement({ property, status, word = status, explanation, drawing }) {
   const badge = make("span", { class: "labkit-badge" });
   badge.innerHTML = verdictIcon(status);
-  badge.append(` ${status}`);
+  badge.append(` ${word}`);
   const line = make("p", {}, badge, " ", make("b", {}, property), explanation ? `: ${explanation}` : "");
   const story = make("div", { class: "labkit-story" });
   story.innerHTML = drawing ?? ""; // drawn by Python, which has escaped every text of the run

@@ -15,11 +15,14 @@ export class Status {
     this.seen = make("p", { class: "labkit-status", "aria-hidden": "true" });
     this.heard = make("p", { class: "labkit-unseen", role: "status", "aria-live": "polite" });
     this.alert = make("p", { class: "labkit-alert", role: "alert" });
-    this.element = make("div", { class: "labkit-says" }, this.seen, this.heard, this.alert);
+    this.bar = make("progress", { class: "labkit-loading", max: 1, "aria-label": "Python's files", hidden: true });
+    this.element = make("div", { class: "labkit-says" }, this.seen, this.bar, this.heard, this.alert);
   }
 
-  /** Says what the picture shows; `busy` adds a sign that something is being computed. */
-  say(sentence, { busy = false } = {}) {
+  /** Says what the picture shows; `busy` adds a sign that something is computed, `share` a bar of what has arrived. */
+  say(sentence, { busy = false, share = null } = {}) {
+    this.bar.hidden = share === null;
+    if (share !== null) this.bar.value = share;
     setText(this.alert, "");
     setText(this.seen, sentence);
     this.seen.hidden = false;
@@ -30,6 +33,7 @@ export class Status {
 
   /** Says why there is no run. */
   refuse(sentence) {
+    this.bar.hidden = true;
     clearTimeout(this.#timer);
     setText(this.heard, "");
     this.seen.hidden = true;

@@ -2,14 +2,19 @@
  * The worker that all live figures of a page share.
  *
  * In: `{id, kind: "answer" | "result", request}`, the request as JSON. Out: `{id, answer}` or `{id, error}`, and once
- * `{kind: "ready"}` or `{kind: "failed", sentence}`. Requests that come before Python runs wait for it. A ping is
+ * `{kind: "ready"}` or `{kind: "failed", sentence}`, before that `{kind: "loading", received, total}` in bytes. Requests that come before Python runs wait for it. A ping is
  * answered with a pong, unless a run is under way.
  */
 
 import { start } from "./compute.js";
+import { counting, unpacking } from "./download.js";
 
 /* global LIVE_FILES */ // names beside this file; the build writes them in
 const here = new URL("./", self.location.href).href;
+const counted = counting(self.fetch.bind(self), (received) =>
+  self.postMessage({ kind: "loading", received, total: LIVE_FILES.bytes }),
+);
+self.fetch = unpacking(counted, LIVE_FILES.packed.map((name) => here + name));
 const python = start({
   indexURL: `${here}pyodide/`,
   archives: LIVE_FILES.archives.map((name) => here + name),
