@@ -82,7 +82,9 @@ class LiveFigure:
         self._picture = json.loads(canonical({"name": picture.name, "options": picture.options}))
         self._measures = None if measures is None else list(measures)
         self._prediction = prediction
+        self._experiment = experiment
         self._widget: Any = None
+        self._dials: Any = None
         self.answer: Answer = respond(self.request())
 
     def request(self) -> dict[str, Any]:
@@ -109,6 +111,34 @@ class LiveFigure:
         }
         return json.loads(canonical(described))
 
+    @property
+    def dials(self) -> Any:
+        """The dials that the figure's controls move, and its `seed`, as traits of one object.
+
+        Other widgets observe and link them: ``ipywidgets.link((figure.dials, "read_quorum"), (slider, "value"))``. To
+        set one moves the figure's control. Raises `BadInput` for a value that the dial does not have.
+        """
+        from labkit.live import widget
+
+        if self._dials is None:
+            self._dials = widget.dials_of(self, self._shown(), self._check)
+        return self._dials
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        (name, value), *_ = values.items()
+        if name != "seed":
+            self._experiment.settings(values)
+        elif type(value) is not int or value < 0:
+            raise BadInput(f"seed is {value!r}: it must be a whole number, 0 or more")
+
+    def _shown(self) -> Any:
+        from labkit.live import widget
+
+        if self._widget is None:
+            # One for the figure however often it is shown, so that all its views agree.
+            self._widget = widget.figure_widget(self.description())
+        return self._widget
+
     def html(self) -> str:
         """The figure's numbers and words, readable without any script."""
         caption = markup.element("figcaption", markup.element("b", escape(self.title)))
@@ -122,7 +152,4 @@ class LiveFigure:
         bundle = {MIME: self.description(), "text/html": self.html(), "text/plain": str(self)}
         from labkit.live import widget
 
-        if self._widget is None:
-            # One for the figure however often it is shown, so that all its views agree.
-            self._widget = widget.figure_widget(self.description())
-        return bundle | widget.view(self._widget)
+        return bundle | widget.view(self._shown())

@@ -32,9 +32,50 @@ def figure_widget(description: Mapping[str, Any]) -> Any:
     if kind is None:
         return None
     made = kind(description=dict(description))
+    made.values = standing(description)
     kernel = _running_loop()
     made.on_msg(lambda widget, content, _buffers: receive(content, widget.send, kernel))
     return made
+
+
+def standing(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a figure's controls stand at first: the values of its dials, and its seed."""
+    return {entry["name"]: entry["value"] for entry in description["controls"]} | {"seed": description["seed"]}
+
+
+def dials_of(figure: Any, widget: Any, check: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """The dials of a figure as traits, which follow its controls, and move them; `check` raises for what cannot be.
+
+    With no front end (`widget` is None) they are traits all the same.
+    """
+    import traitlets
+
+    first = standing(figure.description())
+    kind = type("Dials", (traitlets.HasTraits,), {name: traitlets.Any() for name in first})
+
+    def checked(owner: Any, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        check({name: value})
+        return value
+
+    kind = type("Dials", (kind,), {"_checked": traitlets.validate(*first)(checked)})
+    made = kind(**first)
+    if widget is not None:
+        made.observe(lambda change: _tell(widget, change), names=list(first))
+        widget.observe(lambda change: _follow(made, change["new"]), names="values")
+    return made
+
+
+def _tell(widget: Any, change: Mapping[str, Any]) -> None:
+    if widget.values.get(change["name"]) != change["new"]:
+        widget.values = {**widget.values, change["name"]: change["new"]}
+
+
+def _follow(dials: Any, values: Mapping[str, Any]) -> None:
+    with dials.hold_trait_notifications():
+        for name, value in values.items():
+            if getattr(dials, name) != value:
+                setattr(dials, name, value)
 
 
 def prediction_widget(description: Mapping[str, Any], values: Mapping[str, Any]) -> Any:

@@ -6,7 +6,9 @@ import json
 import re
 from html.parser import HTMLParser
 
+import ipywidgets
 import pytest
+import traitlets
 
 from labkit import BadInput, MissingComponent, Node, run
 from labkit.lab import _registry, experiment
@@ -96,13 +98,55 @@ def test_figure_reads_without_a_script(no_bundle):
     shown = made._repr_mimebundle_()
     assert set(shown) == {MIME, "text/html", "text/plain"}
     tags = Tags(shown["text/html"])
-    assert tags.names[0] == "figure" and {"table", "details", "figcaption", "pre"} <= set(tags.names)
+    assert tags.names[0] == "figure" and {"table", "details", "figcaption", "svg"} <= set(tags.names)
     found = made.answer
     assert found["picture"]["text"] in tags.text and found["caption"] in tags.text
     assert found["measures"][0]["shown"] in tags.text
     assert f"{found['verdicts'][0]['property']}: ILLEGAL" in tags.text
-    assert not re.search(r"style=|color|#[0-9a-f]{3}", shown["text/html"])
+    undrawn = re.sub(r"<svg.*</svg>", "", shown["text/html"], flags=re.DOTALL)
+    assert not re.search(r"style=|color|#[0-9a-f]{3}", undrawn)
     assert shown["text/plain"].startswith("Quorums. Read: half of")
+
+
+def test_dials_are_traits_that_others_observe_and_link(no_bundle):
+    made = live("quorums", ["read_quorum", "delay"], latencies(), pairs=20)
+    slider = ipywidgets.IntSlider(min=1, max=3)
+    ipywidgets.link((made.dials, "read_quorum"), (slider, "value"))
+    told = []
+    made.dials.observe(lambda change: told.append((change["name"], change["new"])))
+    slider.value = 2
+    made.dials.seed = 11
+    assert told == [("read_quorum", 2), ("seed", 11)] and made.dials is made.dials
+    assert made.dials.delay == 0.02
+    with pytest.raises(BadInput, match="read_quorum is 0"):
+        made.dials.read_quorum = 0
+    with pytest.raises(BadInput, match="seed is -1"):
+        made.dials.seed = -1
+    assert (made.dials.read_quorum, made.dials.seed) == (2, 11)
+
+
+def test_dials_move_the_widget_and_follow_it():
+    class Widget(traitlets.HasTraits):
+        values = traitlets.Dict()
+
+    made = live("quorums", ["read_quorum"], latencies(), pairs=20)
+    model = Widget(values=widget.standing(made.description()))
+    dials = widget.dials_of(made, model, lambda values: None)
+    dials.read_quorum = 3
+    assert model.values == {"read_quorum": 3, "seed": 7}
+    model.values = {"read_quorum": 2, "seed": 8}
+    assert (dials.read_quorum, dials.seed) == (2, 8)
+
+
+def test_a_run_answers_plain_ipywidgets():
+    seen = []
+    moved = ipywidgets.interactive(
+        lambda read_quorum: seen.append(run("quorums", pairs=20, read_quorum=read_quorum)["reads"]),
+        read_quorum=(1, 3),
+    )
+    moved.update()
+    moved.children[0].value = 3
+    assert {*seen} == {20.0} and len(seen) > 1
 
 
 HOSTILE = """</script><img src=x onerror="alert('1')">&amp;"""
@@ -243,7 +287,7 @@ def test_a_reveal_reads_without_a_script(no_bundle):
     revealed = predict("staleness", "How many?", GUESSES, unit="%").against({"R = 1": 25.33, "R = 2": 2})
     shown = revealed._repr_mimebundle_()
     assert shown[PREDICTION_MIME]["measured"] == {"R = 1": 25.33, "R = 2": 2.0} and shown[PREDICTION_MIME]["reveal"]
-    assert "25.33%" in shown["text/html"] and "3%" in shown["text/html"]
+    assert "25.3%" in shown["text/html"] and "3%" in shown["text/html"]
     unknown = predict("staleness", "How many?", ["a"]).against({"a": 1})
     assert "predicted" not in unknown.html()
     assert predict("c", "?", [1, 2]).against({1: 0.5, 2.0: 1}).measured == {"1": 0.5, "2": 1.0}

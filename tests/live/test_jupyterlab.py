@@ -27,8 +27,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.timed, pytest.m
 
 ROOT = Path(__file__).parents[2]
 CELL = """
+import ipywidgets
 from labkit.live import latencies, live
-live("quorums", ["read_quorum", "delay"], latencies(), ["stale_reads", "read_p50"], real=True, pairs=60)
+figure = live("quorums", ["read_quorum", "delay"], latencies(), ["stale_reads", "read_p50"], real=True, pairs=60)
+linked = ipywidgets.IntSlider(min=1, max=3)
+ipywidgets.link((figure.dials, "read_quorum"), (linked, "value"))
+display(figure, linked)
 """
 OPTIONS = [
     "--no-browser",
@@ -126,6 +130,7 @@ def test_the_figure_in_jupyterlab_is_computed_by_the_kernel_and_measured_on_real
         one = figure.settle("exact")
         assert json.loads(one)["request"]["parameters"]["read_quorum"] == 2
         assert one == truth(one)
+        page.wait_for_function("() => document.querySelector('.widget-readout').textContent.trim() === '2'")
         figure.control("read_quorum").press("ArrowRight")
         page.wait_for_function("one => document.querySelector('[data-labkit-live]').labkitAnswer !== one", arg=one)
         assert figure.settle("exact") == truth(figure.answer)
@@ -141,6 +146,11 @@ def test_the_figure_in_jupyterlab_is_computed_by_the_kernel_and_measured_on_real
         assert "measured" in measured["picture"]["text"].lower()
         assert all(entry["measured_shown"] for entry in measured["measures"])
         assert figure.element.locator(".labkit-picture svg").first.is_visible()
+        page.locator(".noUi-handle").first.press("ArrowRight")  # a slider of ipywidgets', linked to the figure's dial
+        page.wait_for_function(
+            "one => document.querySelector('[data-labkit-live]').labkitAnswer !== one", arg=figure.answer
+        )
+        assert json.loads(figure.settle("exact"))["request"]["parameters"]["read_quorum"] == 3
     assert not [problem for problem in problems if "labkit" in problem.lower()], problems
 
 

@@ -22,7 +22,7 @@ import { commandFor, difference, initialValues, requestFor, sameRun } from "./va
 
 const SAY_MORE_MS = 250;
 
-/** Makes the mount in `element` a live figure; returns its handle `{openAddress(parsed), close()}`. */
+/** Makes the mount in `element` a live figure; returns its handle `{openAddress(parsed), set(values), close()}`. */
 export function mountFigure(element, description, host) {
   return new LiveFigure(element, description, host);
 }
@@ -63,6 +63,15 @@ class LiveFigure {
     this.#touched();
     this.#ask();
     this.say(sentence);
+  }
+
+  /** Moves the controls to these values and this seed, as if the reader had; nothing happens where they stand already. */
+  set({ seed, ...values }) {
+    const now = this.controls.read();
+    const isSame = now.seed === seed && Object.entries(values).every(([name, value]) => now.values[name] === value);
+    if (isSame) return;
+    this.controls.set({ ...now.values, ...values }, seed);
+    this.#changed(null);
   }
 
   /** Puts a sentence in front of what the figure says, until the next touch. */
@@ -159,6 +168,7 @@ class LiveFigure {
     const run = { values, seed, order: this.#asks };
     this.wanted = run;
     this.#refused = this.#unavailable = "";
+    this.host.saveDials?.({ ...values, seed });
     this.#fetchRuns().then(() => run === this.wanted && !this.#computed && this.#showNearest());
     const request = requestFor(this.description, values, seed);
     this.#open += 1;

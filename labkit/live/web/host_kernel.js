@@ -56,6 +56,16 @@ export class KernelHost {
     this.#model.save_changes();
   }
 
+  /** Tells the kernel where the controls stand: `figure.dials` there. */
+  saveDials(values) {
+    this.savePrediction(values);
+  }
+
+  /** Calls `listener` with where the kernel has moved the controls. */
+  onDials(listener) {
+    this.#model.on("change:values", () => listener(this.#model.get("values")));
+  }
+
   /** The first guesses that the notebook gave, or what another page of the same kernel said. */
   prediction() {
     return this.#model.get("values");

@@ -15,6 +15,7 @@ function render({ model, el }) {
   const mount = description.question === undefined ? mountFigure : mountPrediction;
   if (mount === mountFigure) element.dataset.labkitLive = description.name;
   const handle = mount(element, description, host);
+  if (mount === mountFigure) host.onDials((values) => handle.set(values));
   return () => handle.close();
 }
 
