@@ -140,6 +140,12 @@ def test_a_notebook_links_to_a_term_by_its_place_in_the_glossary(build, tmp_path
     assert "the glossary has no 'term-draft'" in warnings
 
 
+def test_code_has_no_marks_that_change_no_colour(build):
+    html, _ = build(PAGE + "\n.. code-block:: python\n\n   for each in names: print(each)\n")
+    code = html[html.index('<div class="highlight-python') :]
+    assert '<span class="k">for</span> each <span class="ow">in</span> names:' in code
+
+
 def test_pictures_come_late_and_keep_their_place(build):
     html, _ = build()
     assert 'loading="lazy" decoding="async" width="3" height="2" ' in html
