@@ -156,11 +156,12 @@ def test_an_error_in_node_code_ends_the_run_and_says_what_it_was() -> None:
 def test_partitions_cut_the_same_messages_in_both_runtimes() -> None:
     dials = {**SAFE, "pairs": 300, "partition": 1.0, "mixed": True, "keys": 50}
     measured, simulated = run("quorums", runtime="ray", **dials), run("quorums", **dials)
-    for result in (measured, simulated):
+    # Processes hear of a partition, and of its end, a little after one another; on a busy machine that takes a while.
+    for result, late in ((measured, 0.2), (simulated, 0.0)):
         cut = [message for message in result.messages if message.fate == "partitioned"]
         assert cut
         (window,) = result.fault_windows
-        assert all(window.begin <= message.sent_us / 1e6 <= window.end for message in cut)
+        assert all(window.begin - late <= message.sent_us / 1e6 <= window.end + late for message in cut)
         sides = {window.nodes, window.others}
         assert all(any(m.source in one for one in sides) for m in cut)
     assert abs(measured["write_availability"] - simulated["write_availability"]) < 0.1
