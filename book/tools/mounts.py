@@ -65,7 +65,8 @@ def verdict(found: Mapping[str, Any]) -> str:
     said = f": {escape(found['explanation'])}" if found["explanation"] else ""
     badge = f'<span class="labkit-badge">{icon(found["status"])} {escape(found["word"])}</span>'
     line = f"<p>{badge} <b>{escape(found['property'])}</b>{said}</p>"
-    story = f'<div class="labkit-story">{found["drawing"]}</div>' if found["drawing"] else ""
+    named = 'tabindex="0" role="group" aria-label="Counterexample"'
+    story = f'<div class="labkit-story" {named}>{found["drawing"]}</div>' if found["drawing"] else ""
     return f'<div class="labkit-verdict" data-status="{status}">{line}{story}</div>'
 
 

@@ -63,7 +63,9 @@ def draw(verdict: Verdict, names: Names | None = None, width: int | None = None)
 def drawn(verdict: Verdict, names: Names | None = None) -> str:
     """The drawing in a box that scrolls where a page is narrower than it."""
     svg = draw(verdict, names)
-    return f"<div class='labkit-story' style='overflow-x:auto'>{svg}</div>" if svg else ""
+    # What scrolls must be reached by the keyboard, and then needs a name.
+    named = "tabindex='0' role='group' aria-label='Counterexample'"
+    return f"<div class='labkit-story' {named} style='overflow-x:auto'>{svg}</div>" if svg else ""
 
 
 def in_words(verdict: Verdict, names: Names | None = None) -> str:

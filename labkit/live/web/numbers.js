@@ -110,7 +110,7 @@ function verdictElement({ property, status, word = status, explanation, drawing 
   badge.innerHTML = verdictIcon(status);
   badge.append(` ${word}`);
   const line = make("p", {}, badge, " ", make("b", {}, property), explanation ? `: ${explanation}` : "");
-  const story = make("div", { class: "labkit-story" });
+  const story = make("div", { class: "labkit-story", tabindex: 0, role: "group", "aria-label": "Counterexample" });
   story.innerHTML = drawing ?? ""; // drawn by Python, which has escaped every text of the run
   return make(
     "div",
