@@ -121,7 +121,8 @@ def _list(chosen: argparse.Namespace) -> int:
         print(f"{experiment.name:{widest}}  {experiment.summary.splitlines()[0]}")
         names = max(map(len, experiment.dials))
         for name, dial in experiment.dials.items() if chosen.experiment else ():
-            print(f"    {name:{names}}  {dial.help}; {dial.allowed} (default {_text(dial.default)})")
+            needs = "".join(f"; {need.told(experiment.dials[need.dial])}" for need in [dial.needs] if need)
+            print(f"    {name:{names}}  {dial.help}; {dial.allowed} (default {_text(dial.default)}){needs}")
     return 0
 
 

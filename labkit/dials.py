@@ -10,6 +10,36 @@ from numbers import Real
 from typing import Any
 
 from labkit.errors import BadInput
+from labkit.wording import words
+
+
+@dataclass(frozen=True)
+class Need:
+    """Where another dial must stand for a dial to have an effect: at one of `values`, or at none of them."""
+
+    dial: str
+    values: tuple[Any, ...]
+    is_inside: bool
+
+    def is_met(self, value: Any) -> bool:
+        """Whether it is, with the other dial at `value`."""
+        return (value in self.values) is self.is_inside
+
+    def told(self, other: AnyDial) -> str:
+        """The reason for which a dial is idle, in words."""
+        values = " or ".join(said(other, value) for value in self.values)
+        name = words(self.dial)
+        return f"only matters while {name} is {values}" if self.is_inside else f"no effect while {name} is {values}"
+
+
+def only_while(dial: str, *values: Any) -> Need:
+    """Another dial must stand at one of these values."""
+    return Need(dial, values, is_inside=True)
+
+
+def unless(dial: str, *values: Any) -> Need:
+    """Another dial must stand at none of these values."""
+    return Need(dial, values, is_inside=False)
 
 
 @dataclass(frozen=True)
@@ -22,6 +52,7 @@ class Dial:
     unit: str = ""
     help: str = ""
     step: float | None = None
+    needs: Need | None = None
 
     @property
     def allowed(self) -> str:
@@ -58,6 +89,7 @@ class Choice:
     options: tuple[str, ...]
     help: str = ""
     unit: str = ""
+    needs: Need | None = None
 
     @property
     def allowed(self) -> str:
@@ -80,6 +112,7 @@ class Switch:
     default: bool
     help: str = ""
     unit: str = ""
+    needs: Need | None = None
     allowed = "true or false"
 
     def accept(self, value: Any) -> bool:
@@ -119,7 +152,18 @@ def dials_of(build: Callable[..., Any], reserved: frozenset[str]) -> dict[str, A
                 f"{build.__name__}: {name} needs a dial as its default, and a name not in {sorted(reserved)}"
             )
         dials[name] = parameter.default
+    for name, dial in dials.items():
+        need = dial.needs
+        if need is not None and (need.dial not in dials or not all(_has(dials[need.dial], v) for v in need.values)):
+            raise TypeError(f"{build.__name__}: {name} needs {need.dial!r} at {need.values}, which there is not")
     return dials
+
+
+def _has(dial: AnyDial, value: Any) -> bool:
+    try:
+        return dial.accept(value) == value
+    except (ValueError, TypeError):
+        return False
 
 
 def settings(experiment: str, dials: Mapping[str, AnyDial], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +172,22 @@ def settings(experiment: str, dials: Mapping[str, AnyDial], given: Mapping[str, 
         if name not in dials:
             raise BadInput(f"{experiment} has no dial {name!r}: {suggestion(name, dials)}")
     return {name: accept(name, dial, given.get(name, dial.default)) for name, dial in dials.items()}
+
+
+def needs_of(name: str, dials: Mapping[str, AnyDial]) -> list[Need]:
+    """What must be met for a dial to have an effect: its own need, and those of the dial that it names, and so on."""
+    found: list[Need] = []
+    need = dials[name].needs
+    while need is not None and need not in found:
+        found.append(need)
+        need = dials[need.dial].needs
+    return found
+
+
+def why_idle(name: str, dials: Mapping[str, AnyDial], values: Mapping[str, Any]) -> str:
+    """Why dial `name` has no effect with all dials at `values`; "" if it may have one."""
+    unmet = [need for need in needs_of(name, dials) if not need.is_met(values[need.dial])]
+    return unmet[0].told(dials[unmet[0].dial]) if unmet else ""
 
 
 def accept(name: str, dial: AnyDial, value: Any) -> Any:
@@ -153,6 +213,13 @@ def spoken(dial: AnyDial, value: Any) -> str:
     if dial.unit == "s" and 0 < abs(value) < 1:
         return f"{value * 1000:g} ms"
     return f"{value:g} {dial.unit}".rstrip()
+
+
+def said(dial: AnyDial, value: Any) -> str:
+    """A dial's value as a control shows it; switches are on or off."""
+    if isinstance(dial, Switch):
+        return "on" if value else "off"
+    return spoken(dial, value)
 
 
 def suggestion(name: str, known: Mapping[str, object]) -> str:

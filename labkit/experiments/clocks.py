@@ -9,7 +9,7 @@ from typing import Any
 
 from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError, Timestamp
-from labkit.dials import Choice, Dial, Switch
+from labkit.dials import Choice, Dial, Switch, unless
 from labkit.history import Message, Operation
 from labkit.lab import Lab, experiment, require
 from labkit.latency import Constant, Exponential, Latency
@@ -37,6 +37,9 @@ class Scribe(StampingServer):
         await self.stamp_and_write(f"key-{self.random.randrange(self.keys)}", number)
 
 
+SYNCED = unless("synchronisation", "none")
+
+
 @experiment(title="Clocks", guide="Challenge 5: clock synchronisation")
 def clocks(
     lab: Lab,
@@ -45,10 +48,12 @@ def clocks(
     offset: float = Dial(0.05, 0.0, 10.0, "s", "how far the last server's clock is ahead of the first's at the start"),
     drift_ppm: float = Dial(0.0, 0.0, 1000.0, "ppm", "how fast the last server's clock gains, and the first's loses"),
     synchronisation: str = Choice("none", ("none", "cristian", "ntp"), "how the servers set their clocks"),
-    interval: float = Dial(1.0, 0.01, 3600.0, "s", "time between two synchronisations"),
+    interval: float = Dial(1.0, 0.01, 3600.0, "s", "time between two synchronisations", needs=SYNCED),
     delay: float = Dial(0.002, 0.0, 1.0, "s", "mean one-way delay"),
     minimum_delay: float = Dial(0.0005, 0.0, 1.0, "s", "one-way delay that no message beats"),
-    asymmetry: float = Dial(0.0, 0.0, 0.9, "", "how much longer messages take to the time server than back"),
+    asymmetry: float = Dial(
+        0.0, 0.0, 0.9, "", "how much longer messages take to the time server than back", needs=SYNCED
+    ),
     commit_wait: bool = Switch(False, "acknowledge a write only when its timestamp has passed on every clock"),
     loss: float = Dial(0.0, 0.0, 0.5, "", "probability that a message is lost"),
     rate: float = Dial(20.0, 0.01, 1000.0, "1/s", "writes a second at each server"),

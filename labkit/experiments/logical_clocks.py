@@ -21,7 +21,7 @@ from labkit.checkers.causality import (
     tells_causality,
 )
 from labkit.clocks import ClockError, Timestamp
-from labkit.dials import Choice, Dial, Switch
+from labkit.dials import Choice, Dial, Switch, only_while
 from labkit.lab import Lab, experiment, require
 from labkit.latency import Constant, Exponential
 from labkit.network import Link, Network
@@ -262,7 +262,7 @@ def two_events(
     apart: float = Dial(0.055, 0.001, 1.0, "s", "true time between the two events"),
     first: str = Choice("B", ("A", "B"), "the server that has the earlier event"),
     message: bool = Switch(False, "let the first server tell the other of its event"),
-    delay: float = Dial(0.02, 0.0, 1.0, "s", "how long that message takes"),
+    delay: float = Dial(0.02, 0.0, 1.0, "s", "how long that message takes", needs=only_while("message", True)),
 ) -> None:
     """The guide's example: an event on each of two servers, one of whose clocks is ahead. Which happened first?"""
     second = "A" if first == "B" else "B"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from labkit.dials import Choice, Dial
+from labkit.dials import Choice, Dial, only_while
 from labkit.lab import Lab, experiment, require
 from labkit.node import Node
 from labkit.placement import ALPHABET, Hashed, Jump, Modulo, Placement, Range, Rendezvous, Ring, hash64
@@ -104,7 +104,9 @@ def placement(
     key_type: str = Choice("numbers", ("numbers", "surnames"), "users 1, 2, 3, …, or names with real initials"),
     shards: int = Dial(3, 1, 1000, help="shards at the start"),
     shards_after: int = Dial(4, 1, 1000, help="shards after the resize"),
-    points: int = Dial(100, 1, 10_000, help="virtual nodes of each shard on the ring"),
+    points: int = Dial(
+        100, 1, 10_000, help="virtual nodes of each shard on the ring", needs=only_while("rule", "ring")
+    ),
     skew: float = Dial(0.0, 0.0, 3.0, "", "exponent of Zipf's law: how much more popular the popular keys are"),
 ) -> None:
     """Keys are placed on n shards and again on m: how even are the shards, and how many keys have to move?"""

@@ -14,7 +14,7 @@ from labkit.checkers.settling import enough
 from labkit.checkers.staleness import PROPERTY as FRESH
 from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
-from labkit.dials import Choice, Dial, Switch
+from labkit.dials import Choice, Dial, Switch, unless
 from labkit.faults import FaultPlan
 from labkit.history import Message, Stretch
 from labkit.lab import Lab, experiment, require
@@ -25,7 +25,8 @@ from labkit.protocols.quorums import QuorumClient, Replica, StandIn
 from labkit.results import Measure, Result, Verdict, percentile, share
 from labkit.workload import open_loop
 
-SHAPES = (*USUAL_SHAPES, "linkedin ssd", "linkedin disk")
+MEASURED = ("linkedin ssd", "linkedin disk")
+SHAPES = (*USUAL_SHAPES, *MEASURED)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -58,6 +59,10 @@ class Shopper(QuorumClient):
         return f"key-{self.random.randrange(self.keys)}" if self.keys else f"{self.name}/{index}"
 
 
+OF_A_MEAN = unless("shape", *MEASURED)
+OUTAGES = unless("availability", 1.0)
+
+
 @experiment(title="Quorums", guide="CAP theorem: consistency and availability as a choice")
 def quorums(
     lab: Lab,
@@ -65,14 +70,18 @@ def quorums(
     replicas: int = Dial(3, 1, 9, help="copies of each key (N)"),
     read_quorum: int = Dial(1, 1, 9, help="answers that a read waits for (R)"),
     write_quorum: int = Dial(1, 1, 9, help="acknowledgements that a write waits for (W)"),
-    delay: float = Dial(0.02, 0.0, 1.0, "s", "mean one-way delay of acknowledgements, reads and responses"),
-    write_delay: float = Dial(0.02, 0.0, 1.0, "s", "mean one-way delay of write requests"),
+    delay: float = Dial(
+        0.02, 0.0, 1.0, "s", "mean one-way delay of acknowledgements, reads and responses", needs=OF_A_MEAN
+    ),
+    write_delay: float = Dial(0.02, 0.0, 1.0, "s", "mean one-way delay of write requests", needs=OF_A_MEAN),
     shape: str = Choice("exponential", SHAPES, "distribution of the delays; the LinkedIn fits ignore the means"),
     loss: float = Dial(0.0, 0.0, 0.5, "", "probability that a message is lost"),
     read_after: float = Dial(0.0, 0.0, 10.0, "s", "pause between a write's acknowledgement and the read"),
     contact: str = Choice("all", ("all", "quorum"), "ask every replica, or just a random quorum of them"),
     availability: float = Dial(1.0, 0.5, 1.0, "", "share of the time that each replica is up"),
-    mean_outage: float = Dial(1.0, 0.001, 100.0, "s", "how long a replica that goes down stays down, on average"),
+    mean_outage: float = Dial(
+        1.0, 0.001, 100.0, "s", "how long a replica that goes down stays down, on average", needs=OUTAGES
+    ),
     partition: float = Dial(0.0, 0.0, 60.0, "s", "how long client-1 and replica-1 are cut off from the rest"),
     kill_after: float = Dial(0.0, 0.0, 600.0, "s", "when replica-1 is killed; 0 means never"),
     sloppy: bool = Switch(False, "let stand-ins answer for replicas that do not"),

@@ -18,7 +18,7 @@ from labkit.checkers.lost_writes import no_lost_writes
 from labkit.checkers.scans import COMPLETE, no_scan_misses
 from labkit.checkers.settling import all_succeeded
 from labkit.checkers.staleness import fresh_reads
-from labkit.dials import Choice, Dial, Switch
+from labkit.dials import Choice, Dial, Switch, only_while, unless
 from labkit.experiments.sharding_measures import (
     SETTLES,
     meets_hiccups_alone,
@@ -150,7 +150,9 @@ def sharding(
     placement: str = Choice("ring", PLACEMENTS, "what says which shard keeps a slot"),
     shards: int = Dial(3, 1, 100, help="shards at the start"),
     shards_after: int = Dial(4, 1, 100, help="shards after the resize; the same number means that there is none"),
-    points: int = Dial(100, 1, 1000, help="virtual nodes of each shard on the ring"),
+    points: int = Dial(
+        100, 1, 1000, help="virtual nodes of each shard on the ring", needs=only_while("placement", "ring")
+    ),
     slots: int = Dial(48, 1, 4096, help="slots that the keys are divided into: what moves as a whole"),
     users: int = Dial(200, 1, 100_000, help="keys: users 1, 2, 3, …"),
     skew: float = Dial(0.0, 0.0, 3.0, "", "exponent of Zipf's law: how much more popular the popular users are"),
@@ -159,11 +161,11 @@ def sharding(
     length: float = Dial(2.0, 0.1, 600.0, "s", "how long requests arrive"),
     write_share: float = Dial(0.5, 0.0, 1.0, "", "share of the requests that write"),
     scan_share: float = Dial(0.0, 0.0, 1.0, "", "share of the requests that ask for a range of users"),
-    span: int = Dial(10, 1, 10_000, help="users that a scan asks for"),
+    span: int = Dial(10, 1, 10_000, help="users that a scan asks for", needs=unless("scan_share", 0.0)),
     service_time: float = Dial(0.0, 0.0, 1.0, "s", "mean time that a shard works on a request, one at a time"),
     queue: int = Dial(50, 1, 100_000, help="requests that may wait at a shard; more are refused"),
     slow: float = Dial(0.0, 0.0, 1.0, "", "share of the requests at which a shard hiccups"),
-    slow_time: float = Dial(0.1, 0.001, 10.0, "s", "how long a hiccup takes"),
+    slow_time: float = Dial(0.1, 0.001, 10.0, "s", "how long a hiccup takes", needs=unless("slow", 0.0)),
     delay: float = Dial(0.001, 0.0, 1.0, "s", "mean one-way delay, exponentially distributed"),
     stragglers: float = Dial(0.0, 0.0, 0.5, "", "share of the messages whose delay is 50 times as long on average"),
     sync_delay: float = Dial(0.001, 0.0, 1.0, "s", "how long a simulated disk takes to sync"),
@@ -176,10 +178,12 @@ def sharding(
     copy_first: bool = Switch(True, "copy a slot while its owner serves it, and again what has changed"),
     batch: int = Dial(50, 1, 10_000, help="keys that are copied in one message"),
     victim: str = Choice("nobody", VICTIMS, "who is killed, and restarts from its disk"),
-    strike: str = Choice("copied", STRIKES, "the first step of the move at which the victim is killed"),
-    outage: float = Dial(0.3, 0.0, 60.0, "s", "how long the victim stays down"),
+    strike: str = Choice(
+        "copied", STRIKES, "the first step of the move at which the victim is killed", needs=unless("victim", "nobody")
+    ),
+    outage: float = Dial(0.3, 0.0, 60.0, "s", "how long the victim stays down", needs=unless("victim", "nobody")),
     chaos: bool = Switch(False, "crashes, pauses and partitions at random while requests arrive"),
-    incidents: int = Dial(5, 0, 100, help="how many of them"),
+    incidents: int = Dial(5, 0, 100, help="how many of them", needs=only_while("chaos", True)),
     settle: float = Dial(10.0, 0.1, 600.0, "s", "time after load and faults within which the resize must have ended"),
     fence: bool = Switch(True, "let a shard refuse requests for what it does not own at their epoch"),
     sync_moved: bool = Switch(True, "let the new owner acknowledge moved keys only when they are on its disk"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from labkit.chaos import chaos
 from labkit.checkers.causality import NO_WRITE_DROPPED, dropped_writes, no_write_dropped
-from labkit.dials import Choice, Dial, Switch
+from labkit.dials import Choice, Dial, Switch, unless
 from labkit.lab import Lab, experiment
 from labkit.latency import Constant, Exponential
 from labkit.network import Link, Network
@@ -49,9 +49,13 @@ def siblings(
     delay: float = Dial(0.005, 0.0, 1.0, "s", "mean one-way delay, exponential"),
     loss: float = Dial(0.0, 0.0, 0.3, "", "probability that a message is lost"),
     crashes: int = Dial(0, 0, 20, help="times that a server is killed at a random instant, and restarts from its disk"),
-    downtime: float = Dial(0.02, 0.001, 10.0, "s", "the longest time that it then stays down"),
+    downtime: float = Dial(
+        0.02, 0.001, 10.0, "s", "the longest time that it then stays down", needs=unless("crashes", 0)
+    ),
     sync_delay: float = Dial(0.0, 0.0, 1.0, "s", "how long a simulated disk takes to sync"),
-    durable_names: bool = Switch(True, "let a server keep on disk the number that named its last version"),
+    durable_names: bool = Switch(
+        True, "let a server keep on disk the number that named its last version", needs=unless("crashes", 0)
+    ),
     replace: bool = Switch(True, "let a version go once another comes after it"),
 ) -> None:
     """Clients edit through servers that keep concurrent versions: is a write ever lost that nobody had read?"""

@@ -19,7 +19,7 @@ from labkit.checkers.orders import (
     none_lost,
     paid_in_time,
 )
-from labkit.dials import Choice, Dial, Switch
+from labkit.dials import Choice, Dial, Switch, unless
 from labkit.experiments.order_measures import of_answers, of_backlog, of_slots, of_times, orders_of
 from labkit.experiments.queueing import mean_time
 from labkit.faults import FaultPlan
@@ -87,6 +87,9 @@ def _told(error: CallError) -> str | None:
     return None if str(error) == "orders.place: no answer within the timeout" else "error"
 
 
+QUEUES = unless("mode", "call")
+
+
 @experiment(title="By call and by queue", guide="Synchronous vs asynchronous communication")
 def sync_vs_async(
     lab: Lab,
@@ -100,24 +103,30 @@ def sync_vs_async(
     notification_time: float = Dial(0.02, 0.0, 10.0, "s", "mean time that a notification takes a worker"),
     failure_rate: float = Dial(0.0, 0.0, 0.9, "", "share of the attempts to charge that fail"),
     outage: float = Dial(10.0, 0.0, 60.0, "s", "how long the service is down"),
-    outage_at: float = Dial(2.0, 0.0, 600.0, "s", "when it goes down"),
+    outage_at: float = Dial(2.0, 0.0, 600.0, "s", "when it goes down", needs=unless("outage", 0.0)),
     down: str = Choice("payment", ("payment", "notification", "broker"), "which of them goes down"),
-    fault: str = Choice("pause", ("pause", "crash"), "stopped and let go on, or killed and started anew"),
+    fault: str = Choice(
+        "pause", ("pause", "crash"), "stopped and let go on, or killed and started anew", needs=unless("outage", 0.0)
+    ),
     slots: int = Dial(20, 1, 10_000, help="orders that the order service has in hand at once; more it refuses"),
     queue_limit: int = Dial(1000, 0, 100_000, help="orders that may wait in a queue, or for a worker; 0: any number"),
     timeout: float = Dial(2.0, 0.0, 60.0, "s", "how long the order service waits for an answer; 0: for ever"),
     retries: int = Dial(0, 0, 10, help="further attempts of a call that came to nothing"),
     patience: float = Dial(30.0, 0.1, 600.0, "s", "how long a user waits for an answer"),
     promise: float = Dial(30.0, 0.01, 3600.0, "s", "time within which an accepted order is to be paid"),
-    lease: float = Dial(2.0, 0.1, 600.0, "s", "time after which an order taken from a queue is handed over again"),
+    lease: float = Dial(
+        2.0, 0.1, 600.0, "s", "time after which an order taken from a queue is handed over again", needs=QUEUES
+    ),
     delay: float = Dial(0.001, 0.0, 1.0, "s", "mean one-way delay"),
     disk_time: float = Dial(0.0, 0.0, 1.0, "s", "how long a simulated disk takes to sync; a real one takes its time"),
     loss: float = Dial(0.0, 0.0, 0.2, "", "probability that a message is lost"),
     duplication: float = Dial(0.0, 0.0, 0.2, "", "probability that a message arrives twice"),
-    acknowledge_after: bool = Switch(True, "consumers acknowledge an order when they have dealt with it, not before"),
+    acknowledge_after: bool = Switch(
+        True, "consumers acknowledge an order when they have dealt with it, not before", needs=QUEUES
+    ),
     idempotent: bool = Switch(True, "payment recognises an order that it has charged already"),
     admits_doubt: bool = Switch(True, "an order whose payment did not answer is not reported as failed"),
-    confirm_after: bool = Switch(True, "the broker confirms an order when its disk has it, not before"),
+    confirm_after: bool = Switch(True, "the broker confirms an order when its disk has it, not before", needs=QUEUES),
 ) -> None:
     """Users order, payment charges, notification tells them: who waits for whom, and what if payment is down?"""
     require(mode != "call" or down != "broker" or not outage, "down", down, "payment or notification, by call")

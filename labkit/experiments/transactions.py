@@ -7,7 +7,7 @@ from typing import Any
 
 from labkit.chaos import chaos as chaos_plan
 from labkit.checkers.atomicity import PROPERTY as ATOMIC
-from labkit.dials import Choice, Dial, Switch
+from labkit.dials import Choice, Dial, Switch, only_while, unless
 from labkit.experiments import transaction_scenes
 from labkit.experiments.transaction_clients import PAYMENT, PRICE, Auditor, Customer, Reader
 from labkit.experiments.transaction_measures import (
@@ -36,6 +36,10 @@ MOMENT = 0.001
 """Seconds that a choreography's first service takes, where it is to be killed between its step and telling the next."""
 
 
+OF_TWO_PHASE, OF_A_SAGA = only_while("protocol", TWO_PHASE), unless("protocol", TWO_PHASE)
+TIMEOUTS = only_while("locking", "timeout")
+
+
 @experiment(title="Transactions", guide="Distributed transactions: two-phase commit and saga")
 def transactions(
     lab: Lab,
@@ -51,37 +55,47 @@ def transactions(
     funds: int = Dial(1_000_000, 0, 1_000_000_000, help=f"money in each account; a booking costs {PRICE}"),
     declined: float = Dial(0.0, 0.0, 1.0, "", "share of the bookings whose payment is refused"),
     reads: int = Dial(0, 0, 100_000, help="looks at who has a seat, by somebody else, while the bookings are made"),
-    looks: str = Choice("wait for locks", LOOKS, "what a look does at a row that is locked"),
-    both: bool = Switch(False, "let who looks at a flight then look at the payment of its latest booking, too"),
+    looks: str = Choice("wait for locks", LOOKS, "what a look does at a row that is locked", needs=unless("reads", 0)),
+    both: bool = Switch(
+        False, "let who looks at a flight then look at the payment of its latest booking, too", needs=unless("reads", 0)
+    ),
     delay: float = Dial(0.005, 0.0, 1.0, "s", "mean one-way delay"),
     shape: str = Choice("exponential", ("exponential", "constant"), "distribution of the delays"),
     sync_delay: float = Dial(0.002, 0.0, 1.0, "s", "what a forced write takes in simulation"),
     loss: float = Dial(0.0, 0.0, 0.5, "", "probability that a message is lost"),
     duplication: float = Dial(0.0, 0.0, 0.5, "", "probability that a message arrives twice"),
     crash: str = Choice("none", CRASHES, IN_THE_MIDDLE),
-    downtime: float = Dial(1.0, 0.0, 600.0, "s", "how long it stays down"),
+    downtime: float = Dial(1.0, 0.0, 600.0, "s", "how long it stays down", needs=unless("crash", "none")),
     chaos: int = Dial(0, 0, 20, help="crashes, pauses and partitions at random instants, all over when bookings end"),
     deliberation: float = Dial(0.0, 0.0, 10.0, "s", PAUSED),
     give_up: float = Dial(1.0, 0.01, 60.0, "s", "how long a vote or a step is waited for"),
     resend: float = Dial(0.25, 0.01, 10.0, "s", "when a message without an answer is sent again"),
-    ask_after: float = Dial(0.5, 0.01, 10.0, "s", "how long a participant waits in doubt before it asks"),
+    ask_after: float = Dial(
+        0.5, 0.01, 10.0, "s", "how long a participant waits in doubt before it asks", needs=OF_TWO_PHASE
+    ),
     patience: float = Dial(10.0, 0.1, 600.0, "s", "how long a customer waits for an answer"),
-    locking: str = Choice("wait-die", ("wait-die", "timeout"), "what two-phase commit does about deadlock"),
+    locking: str = Choice(
+        "wait-die", ("wait-die", "timeout"), "what two-phase commit does about deadlock", needs=OF_TWO_PHASE
+    ),
     lock_patience: float = Dial(
-        0.5, 0.001, 600.0, "s", "how long a lock is waited for, where a timeout ends deadlocks"
+        0.5, 0.001, 600.0, "s", "how long a lock is waited for, where a timeout ends deadlocks", needs=TIMEOUTS
     ),
     restarts: int = Dial(10, 0, 100, help="how often a transaction that loses over a lock begins anew"),
-    payment_first: bool = Switch(False, "let the payment be the first step of a saga"),
-    compensation_failure: float = Dial(0.0, 0.0, 0.95, "", "probability that an attempt to compensate fails"),
+    payment_first: bool = Switch(False, "let the payment be the first step of a saga", needs=OF_A_SAGA),
+    compensation_failure: float = Dial(
+        0.0, 0.0, 0.95, "", "probability that an attempt to compensate fails", needs=OF_A_SAGA
+    ),
     settle: float = Dial(20.0, 0.1, 600.0, "s", "within what time all must be at rest, once faults and bookings end"),
-    force_prepare: bool = Switch(True, "force the participants' prepare record before they vote"),
-    force_commit: bool = Switch(True, "force the participants' commit before they acknowledge it"),
-    wait_in_doubt: bool = Switch(True, "keep a participant that has voted bound by its vote until it knows"),
-    force_decision: bool = Switch(True, "force the coordinator's decision before it is told"),
-    hold_locks: bool = Switch(True, "hold locks from before the vote until the outcome"),
-    idempotent_steps: bool = Switch(True, "let a step that comes twice be done once"),
-    idempotent_compensations: bool = Switch(True, "let a compensation that comes twice be done once"),
-    retry_compensations: bool = Switch(True, "try a compensation until it succeeds"),
+    force_prepare: bool = Switch(True, "force the participants' prepare record before they vote", needs=OF_TWO_PHASE),
+    force_commit: bool = Switch(True, "force the participants' commit before they acknowledge it", needs=OF_TWO_PHASE),
+    wait_in_doubt: bool = Switch(
+        True, "keep a participant that has voted bound by its vote until it knows", needs=OF_TWO_PHASE
+    ),
+    force_decision: bool = Switch(True, "force the coordinator's decision before it is told", needs=OF_TWO_PHASE),
+    hold_locks: bool = Switch(True, "hold locks from before the vote until the outcome", needs=OF_TWO_PHASE),
+    idempotent_steps: bool = Switch(True, "let a step that comes twice be done once", needs=OF_A_SAGA),
+    idempotent_compensations: bool = Switch(True, "let a compensation that comes twice be done once", needs=OF_A_SAGA),
+    retry_compensations: bool = Switch(True, "try a compensation until it succeeds", needs=OF_A_SAGA),
 ) -> None:
     """Customers book a seat and pay for it at two services; who is left with half of it, who waits, who sees what?"""
     lasts, round_trip = bookings / rate, 2 * delay + sync_delay

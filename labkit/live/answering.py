@@ -74,10 +74,14 @@ def respond(request: Any, simulations: Simulations | None = None) -> Answer:
     return asked.answered(result, asked.picture.draw(result, others, asked.experiment), events)
 
 
-def respond_measured(request: Any, progress: Callable[[int, int], None], runner: Runner = run) -> Answer:
+def respond_measured(
+    request: Any, progress: Callable[[int, int], None], begun: Callable[[float], None], runner: Runner = run
+) -> Answer:
     """The answer with a run on real processes laid over the simulation; raises `LabkitError`.
 
-    `progress` is called with how many operations have ended, and how many the simulation had.
+    `begun` is called when the processes stand and the clients start, with the seconds that the simulation took from
+    there in its own time: about as long the processes will take. `progress` is called with how many operations have
+    ended, and how many the simulation had.
     """
     asked = Asked.read(request)
     result, others, events = asked.simulate(Simulations(runner))
@@ -88,6 +92,7 @@ def respond_measured(request: Any, progress: Callable[[int, int], None], runner:
         seed=asked.seed,
         trace=asked.picture.traced,
         progress=lambda done: progress(min(done, total), total),
+        observe=lambda event, _: begun(result.duration) if event == "ready" else None,
         **asked.values,
     )
     drawn = asked.picture.overlay(measured, result, others, asked.experiment)

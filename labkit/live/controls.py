@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from labkit.dials import AnyDial, Choice, Dial, Switch, accept, spoken
+from labkit.dials import AnyDial, Choice, Dial, Switch, accept, needs_of, said
 from labkit.wording import words
 
 A_DECADE = (1, 1.5, 2, 3, 5, 7)
@@ -38,6 +38,24 @@ def control(name: str, dial: AnyDial, value: Any, only: Sequence[Any] | None = N
     return described | ends | {"kind": "range", "values": values, "shown": [said(dial, entry) for entry in values]}
 
 
+def needs(
+    name: str, dials: Mapping[str, AnyDial], settings: Mapping[str, Any], shown: Collection[str]
+) -> list[dict[str, Any]]:
+    """What must be met for a control to have an effect, each with what to tell where it is not.
+
+    What depends on no other control of those `shown` is left out if it is met, and has no name if it cannot be.
+    """
+    found = []
+    for need in needs_of(name, dials):
+        asked = {"name": need.dial, "values": list(need.values), "inside": need.is_inside}
+        told = {"told": need.told(dials[need.dial])}
+        if need.dial in shown:
+            found.append(asked | told)
+        elif not need.is_met(settings[need.dial]):
+            found.append({"name": ""} | told)
+    return found
+
+
 def _limited(name: str, dial: AnyDial, value: Any, only: Sequence[Any]) -> dict[str, Any]:
     values = list(dict.fromkeys([*only, value]))
     described = control(name, dial, value)
@@ -45,13 +63,6 @@ def _limited(name: str, dial: AnyDial, value: Any, only: Sequence[Any]) -> dict[
         values.sort()
         described |= {"low": values[0], "high": values[-1]}
     return described | {"values": values, "shown": [said(dial, entry) for entry in values]}
-
-
-def said(dial: AnyDial, value: Any) -> str:
-    """A dial's value as captions say it; switches are on or off."""
-    if isinstance(dial, Switch):
-        return "on" if value else "off"
-    return spoken(dial, value)
 
 
 def steps(dial: Dial, *wanted: Any) -> list[Any]:

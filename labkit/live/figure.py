@@ -13,13 +13,17 @@ from labkit.errors import BadInput
 from labkit.lab import Experiment, find
 from labkit.live import markup
 from labkit.live.answering import Answer, canonical, respond
-from labkit.live.controls import control
+from labkit.live.controls import control, needs
 from labkit.live.latencies import Latencies
 from labkit.live.pictures import Picture
 from labkit.live.prediction import Prediction
 
 MIME = "application/vnd.labkit.live+json"
 Dials = Sequence[str] | Mapping[str, Sequence[Any] | None]
+ELSEWHERE = (
+    "In the book's pages and in JupyterLab this figure is drawn and has controls. Here is the run it opens with."
+)
+"""What a figure says where no front end shows it: in an export of the notebook, or in a viewer without scripts."""
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -76,7 +80,9 @@ class LiveFigure:
         self._head = {"name": name, "title": title, "experiment": experiment.name, "seed": seed, "real": bool(real)}
         steps = dials if isinstance(dials, Mapping) else dict.fromkeys(dials)
         self._controls = [
-            control(dial, experiment.dials[dial], settings[dial], values) for dial, values in steps.items()
+            control(dial, experiment.dials[dial], settings[dial], values)
+            | {"needs": needs(dial, experiment.dials, settings, steps)}
+            for dial, values in steps.items()
         ]
         self._fixed = {dial: settings[dial] for dial in values if dial not in dials}
         self._picture = json.loads(canonical({"name": picture.name, "options": picture.options}))
@@ -142,7 +148,7 @@ class LiveFigure:
     def html(self) -> str:
         """The figure's numbers and words, readable without any script."""
         caption = markup.element("figcaption", markup.element("b", escape(self.title)))
-        inner = caption + markup.answered(self.answer)
+        inner = caption + markup.paragraph(ELSEWHERE) + markup.answered(self.answer)
         return markup.element("figure", inner, class_="labkit-live", data_labkit_live=self.name)
 
     def __str__(self) -> str:

@@ -154,7 +154,10 @@ def _measure(request: Any, number: Any, send: Send, runner: Runner) -> str:
             told = done
             send({"id": number, "kind": "progress", "done": done, "total": total})
 
-    return canonical(respond_measured(request, tell, runner))
+    def begun(seconds: float) -> None:
+        send({"id": number, "kind": "begun", "seconds": seconds})
+
+    return canonical(respond_measured(request, tell, begun, runner))
 
 
 @cache

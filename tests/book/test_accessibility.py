@@ -75,6 +75,38 @@ def test_first_tab_leads_past_the_navigation(open_page):
     page.wait_for_url("**#main-content")
 
 
+def test_second_tab_leads_to_the_first_figure(open_page):
+    page = open_page("labs/09_quorums.html")
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the first figure"
+    page.keyboard.press("Enter")
+    first = page.locator("[data-labkit-live]").first
+    page.wait_for_function("document.activeElement.closest('[data-labkit-live]') !== null")
+    assert first.evaluate("figure => figure.contains(document.activeElement)")
+
+
+def test_a_group_of_buttons_is_one_stop(open_page):
+    page = open_page("labs/09_quorums.html")
+    figure = page.locator("[data-labkit-live]").first
+    for bar in figure.get_by_role("toolbar").all():
+        places = bar.locator(":scope > button").evaluate_all("all => all.map(button => button.tabIndex)")
+        assert places == [0] + [-1] * (len(places) - 1) and len(places) >= 2
+    steps = figure.get_by_role("toolbar", name="Step by step")
+    steps.get_by_role("button", name="Step back").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Play"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Step back"
+    page.keyboard.press("End")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Step forward"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Moment of the run"
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Step forward"  # where one was
+
+
 def test_keyboard_works_the_controls(open_page):
     page = open_page("labs/09_quorums.html")
     menu = page.locator(".dropdown-launch-buttons")

@@ -250,17 +250,19 @@ def test_no_text_raises(text):
 
 
 def test_measured_answers_lay_the_measurement_over_the_simulation():
-    told = []
+    told, begun = [], []
 
-    def runner(experiment, *, runtime="simulated", progress=None, **asked):
+    def runner(experiment, *, runtime="simulated", progress=None, observe=None, **asked):
         if runtime == "ray":
+            observe("ready", {})
             for ended in (0, 30, 60, 70):
                 progress(ended)
             asked["seed"] += 1  # another machine, another history
         return run(experiment, **asked)
 
     asked = request(picture=latencies(), pairs=30, measures=["read_p50"])
-    found = respond_measured(asked, lambda done, total: told.append((done, total)), runner)
+    found = respond_measured(asked, lambda done, total: told.append((done, total)), begun.append, runner)
+    assert begun == [run("quorums", seed=7, pairs=30).duration]
     assert told == [(0, 60), (30, 60), (60, 60), (60, 60)]
     assert "percentage points apart" in found["picture"]["text"]
     (entry,) = found["measures"]

@@ -175,10 +175,21 @@ def hostile():
 def test_texts_are_escaped(hostile, no_bundle):
     shown = live("hostile", [], picture=latencies())._repr_mimebundle_()
     assert "<script" not in shown["text/html"] and "<img" not in shown["text/html"]
+    assert "In the book's pages and in JupyterLab" in Tags(shown["text/html"]).text
     assert Tags(shown["text/html"]).text.count(HOSTILE) >= 3
     guess = predict("g", HOSTILE, [HOSTILE])
     for html in (guess._repr_mimebundle_()["text/html"], guess.against({HOSTILE: 3}).html()):
         assert "<script" not in html and "<img" not in html and HOSTILE in Tags(html).text
+
+
+def test_a_control_knows_what_makes_it_idle():
+    downtime, shown = live("transactions", ["downtime", "crash"]), live("transactions", ["downtime"], crash="payment")
+    told = "no effect while crash is none"
+    (asked,) = downtime.description()["controls"][0]["needs"]
+    assert asked == {"name": "crash", "values": ["none"], "inside": False, "told": told}
+    assert shown.description()["controls"][0]["needs"] == []
+    never = live("transactions", ["downtime"])
+    assert never.description()["controls"][0]["needs"] == [{"name": "", "told": told}]
 
 
 def test_a_figure_has_one_widget(bundle):
@@ -213,9 +224,9 @@ def test_messages_of_every_kind(bundle):
 
 
 def on_ray(behave):
-    def runner(chosen, *, runtime="simulated", progress=None, **asked):
+    def runner(chosen, *, runtime="simulated", progress=None, observe=None, **asked):
         if runtime == "ray":
-            behave(progress)
+            behave(progress, lambda: observe("ready", {}))
             asked["seed"] += 1
         return run(chosen, **asked)
 
@@ -223,11 +234,14 @@ def on_ray(behave):
 
 
 def test_measuring_tells_progress_and_answers():
-    def behave(progress):
+    def behave(progress, begin):
+        begin()
         for ended in range(41):
             progress(ended)
 
-    *progress, (last, _) = replies({"id": 5, "kind": "measure", "request": figure().request()}, on_ray(behave))
+    asked = {"id": 5, "kind": "measure", "request": figure().request()}
+    (begun, _), *progress, (last, _) = replies(asked, on_ray(behave))
+    assert begun["kind"] == "begun" and begun["seconds"] > 0
     assert progress[0][0]["kind"] == "progress" and progress[-1][0] == {
         "id": 5, "kind": "progress", "done": 40, "total": 40
     }  # fmt: skip
@@ -242,7 +256,7 @@ def test_measuring_tells_progress_and_answers():
     ],
 )
 def test_what_keeps_real_processes_from_running_is_said(error, sentence):
-    def behave(_progress):
+    def behave(_progress, _begin):
         raise error
 
     assert replies({"id": 6, "kind": "measure", "request": figure().request()}, on_ray(behave)) == [
@@ -253,7 +267,7 @@ def test_what_keeps_real_processes_from_running_is_said(error, sentence):
 def test_a_defect_is_told_and_not_swallowed():
     sent = []
 
-    def behave(_progress):
+    def behave(_progress, _begin):
         raise ZeroDivisionError("division by zero")
 
     with pytest.raises(ZeroDivisionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -137,6 +138,9 @@ def test_the_figure_in_jupyterlab_is_computed_by_the_kernel_and_measured_on_real
         figure.control("read_quorum").press("ArrowLeft")
         page.wait_for_function("one => document.querySelector('[data-labkit-live]').labkitAnswer === one", arg=one)
         figure.element.get_by_role("button", name="Run on real processes").click()
+        left = figure.element.locator(".labkit-left")
+        left.filter(has_text="A process starts for each node").wait_for()
+        left.filter(has_text=re.compile(r"About \d+ s left|Any moment now")).wait_for(timeout=120_000)
         page.wait_for_function(
             "() => (document.querySelector('[data-labkit-live]').labkitAnswer ?? '').includes('measured_shown')",
             timeout=120_000,

@@ -1,6 +1,7 @@
 /** The buttons below a figure: copy its address, copy its command, and in JupyterLab run it on real processes. */
 
 import { make, newId, setText } from "./dom.js";
+import { makeToolbar } from "./toolbar.js";
 
 export class Actions {
   /** `link()` and `command()` give the texts to copy; without `link` (JupyterLab) there is no such button. */
@@ -18,6 +19,7 @@ export class Actions {
     this.#add("copy-command", "Copy as command", () => this.#copy(command(), "command"));
     if (measure) this.#addMeasure(measure);
     this.buttons.append(this.told);
+    makeToolbar(this.buttons, "This run elsewhere");
     this.command = make("code", { class: "labkit-command", hidden: true });
     element.append(this.buttons, this.field, this.command);
   }
@@ -62,22 +64,41 @@ export class Actions {
       "aria-label": "Operations done on real processes",
       hidden: true,
     });
+    const left = make("span", { class: "labkit-left", "aria-hidden": "true" }); // heard, it would talk every second
     const button = this.#add("measure", "Run on real processes", async () => {
       button.disabled = true;
       bar.hidden = false;
       bar.removeAttribute("value");
       clearTimeout(this.forget);
       setText(this.told, "Running on real processes. The kernel's stop button ends it.");
-      const progress = (done, total) => {
-        bar.max = Math.max(total, 1);
-        bar.value = done;
+      setText(left, "A process starts for each node.");
+      let clock;
+      const progress = ({ seconds, done, total }) => {
+        if (seconds !== undefined) clock ??= countDown(seconds, (sentence) => setText(left, sentence));
+        else {
+          bar.max = Math.max(total, 1);
+          bar.value = done;
+        }
       };
       const said = await measure(progress);
+      clearInterval(clock);
+      setText(left, "");
       bar.hidden = true;
       button.disabled = false;
       this.#tell(said);
     });
     button.title = "Start a process for each node and run the same; the kernel's stop button ends it early";
-    this.buttons.append(bar);
+    this.buttons.append(bar, left);
   }
+}
+
+/** Tells once a second how long it will take, by the time that the simulation took; returns what ends it. */
+function countDown(seconds, say) {
+  const end = performance.now() + 1000 * seconds;
+  const tell = () => {
+    const left = Math.ceil((end - performance.now()) / 1000);
+    say(left > 0 ? `About ${left} s left.` : "Any moment now.");
+  };
+  tell();
+  return setInterval(tell, 1000);
 }

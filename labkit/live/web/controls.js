@@ -2,7 +2,8 @@
 
 import { readSeed } from "./address.js";
 import { make, newId, setText } from "./dom.js";
-import { initialValues, shownValue, withValue } from "./values.js";
+import { makeToolbar } from "./toolbar.js";
+import { initialValues, shownValue, whyIdle, withValue } from "./values.js";
 
 const NOT_A_TOUCH = new Set(["Tab", "Shift", "Control", "Alt", "Meta", "Escape"]);
 
@@ -14,6 +15,7 @@ export class Controls {
     this.parts = new Map();
     const rows = description.controls.map((control) => this.#build(control));
     element.replaceChildren(...rows, this.#buildSeed());
+    this.#dim();
     element.hidden = false;
     element.setAttribute("role", "group");
     element.setAttribute("aria-label", `Dials of ${description.title || description.name}`);
@@ -33,6 +35,18 @@ export class Controls {
   set(values, seed) {
     for (const [name, part] of this.parts) if (Object.hasOwn(values, name)) part.write(values[name]);
     this.seed.value = String(seed);
+    this.#dim();
+  }
+
+  /** Tells of each control that has no effect as the others stand, and why. It can be moved all the same. */
+  #dim() {
+    const { values } = this.read();
+    for (const control of this.description.controls) {
+      const why = whyIdle(control, values);
+      const { row, told } = this.parts.get(control.name);
+      row.classList.toggle("labkit-idle", why !== "");
+      setText(told, why || (control.help ?? ""));
+    }
   }
 
   #build(control) {
@@ -42,6 +56,7 @@ export class Controls {
     const part = build(control, id, help);
     part.input.addEventListener(control.kind === "range" ? "input" : "change", () => {
       part.show?.();
+      this.#dim();
       this.onChange(control.name);
     });
     part.write(control.value);
@@ -49,12 +64,10 @@ export class Controls {
     const label = make("label", { for: id }, control.label);
     const told = make("small", { id: help }, control.help ?? "");
     const middle = control.kind === "switch" ? [part.input, label] : [label, part.value, part.input];
-    return make(
-      "div",
-      { class: `labkit-control labkit-${control.kind}`, "data-control": control.name },
-      ...middle,
-      told,
-    );
+    const kind = `labkit-control labkit-${control.kind}`;
+    part.told = told;
+    part.row = make("div", { class: kind, "data-control": control.name }, ...middle, told);
+    return part.row;
   }
 
   #buildSeed() {
@@ -82,13 +95,19 @@ export class Controls {
     };
     const button = (name, label, onclick) =>
       make("button", { type: "button", class: "labkit-button", "data-action": name, onclick }, label);
+    const buttons = make(
+      "span",
+      { class: "labkit-together" },
+      button("new-seed", "New seed", another),
+      button("reset", "Reset", reset),
+    );
+    makeToolbar(buttons, "Another seed, or all as it was");
     return make(
       "div",
       { class: "labkit-control labkit-seed" },
       make("label", { for: id }, "seed"),
       this.seed,
-      button("new-seed", "New seed", another),
-      button("reset", "Reset", reset),
+      buttons,
       make("small", { id: help }, "another seed, another run"),
     );
   }

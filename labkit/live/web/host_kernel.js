@@ -31,7 +31,7 @@ export class KernelHost {
     return answered;
   }
 
-  /** The same run on real processes; `onProgress(done, total)` while it lasts. */
+  /** The same run on real processes; while it lasts, `onProgress` hears `{seconds}` once, then `{done, total}`. */
   measure(request, onProgress) {
     return this.#ask({ kind: "measure", request }, LIMITS.measureMs, onProgress).then(({ message }) => message.answer);
   }
@@ -120,8 +120,8 @@ export class KernelHost {
   #hear = (message, buffers) => {
     const pending = this.#pending.get(message?.id);
     if (!pending) return;
-    if (message.kind === "progress") {
-      pending.onProgress?.(message.done, message.total);
+    if (message.kind === "progress" || message.kind === "begun") {
+      pending.onProgress?.(message);
       return;
     }
     this.#pending.delete(message.id);

@@ -1,6 +1,7 @@
 /** The built page's script: makes every figure and every prediction of the page live. */
 
 import { parseAddress } from "./address.js";
+import { make } from "./dom.js";
 import { mountFigure } from "./figure.js";
 import { WorkerHost } from "./host_worker.js";
 import { mountPrediction } from "./prediction.js";
@@ -28,6 +29,20 @@ function mountAll() {
   }
 }
 
+/** A second link at the top of the page, which the Tab key meets first: past text and menus to the first figure. */
+function addSkipLink() {
+  const past = document.getElementById("pst-skip-link");
+  const first = document.querySelector("[data-labkit-live]");
+  if (!past || !first) return;
+  const go = (event) => {
+    event.preventDefault();
+    first.scrollIntoView({ block: "start" });
+    first.querySelector("input, select, button")?.focus({ preventScroll: true });
+  };
+  const link = make("a", { href: "#", onclick: go }, "Skip to the first figure");
+  past.after(make("div", { class: "skip-link d-print-none" }, link));
+}
+
 function openAddress() {
   const parsed = parseAddress(location.hash);
   if (!parsed || !figures.size) return;
@@ -41,6 +56,7 @@ function openAddress() {
 
 function begin() {
   mountAll();
+  addSkipLink();
   openAddress();
   addEventListener("hashchange", openAddress);
 }

@@ -6,6 +6,7 @@ import { Choice } from "./scene_choice.js";
 import { eventsOf, timeText } from "./scene_events.js";
 import { layOut } from "./scene_layout.js";
 import { drawScene } from "./scene_svg.js";
+import { makeToolbar } from "./toolbar.js";
 
 const SPEEDS = [0.5, 1, 2, 4];
 const A_STEP_MS = 900;
@@ -112,13 +113,13 @@ export class Player {
     this.line = make("p", { class: "labkit-event" });
     this.choice = new Choice({ say: (sentence) => setText(this.spoken, sentence), onChoose: () => this.#showAll() });
     this.spoken = make("p", { class: "labkit-unseen", role: "status" });
+    const steps = make("span", { class: "labkit-together" }, back, this.play, forward);
+    makeToolbar(steps, "Step by step");
     panel.replaceChildren(
       make(
         "div",
         { class: "labkit-playing", role: "group", "aria-label": "Play the run" },
-        back,
-        this.play,
-        forward,
+        steps,
         this.slider,
         make("label", { class: "labkit-speed", for: id }, "speed "),
         this.speed,

@@ -52,6 +52,14 @@ export function position(control, value) {
   return (above - 1 + (value - low) / (high - low)) / last;
 }
 
+/** Why a control has no effect with all controls at `values`; "" if it may have one. */
+export function whyIdle(control, values) {
+  const unmet = (control.needs ?? []).find(
+    (need) => !need.name || need.values.includes(values[need.name]) !== need.inside,
+  );
+  return unmet ? unmet.told : "";
+}
+
 /** The request for a run of the figure at these values. */
 export function requestFor(description, values, seed) {
   return {
