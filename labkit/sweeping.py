@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -234,7 +235,9 @@ class Progress:
                 from tqdm import tqdm  # text on standard error: pages leave it out, terminals and JupyterLab show it
             except ImportError:
                 return self._advance
-            self._bar = tqdm(total=self._total, unit=self._unit, leave=False)
+            # A terminal forgets the bar; a notebook keeps its place, which had better not be empty.
+            leave = not sys.stderr.isatty()
+            self._bar = tqdm(total=self._total, unit=self._unit, leave=leave, delay=1)
         return self._advance
 
     def __exit__(self, *_: object) -> None:

@@ -50,11 +50,16 @@ def make_live_folder(layout: Layout) -> dict[str, Path]:
     """
     python = files_in(wheels.make_python(layout))
     packed = [name for name in python if f"{name}.gz" in python]
+    library, archives = f"pyodide/{wheels.LIBRARY}", [name for name in python if name.endswith(".whl")]
+    sizes = {name: file.stat().st_size for name, file in python.items() if is_fetched(name, packed)}
     for_python = {
-        "archives": [name for name in python if name.endswith(".whl")],
+        "library": library,
+        "archives": archives,
         "snapshot": wheels.SNAPSHOT,
         "packed": packed,
-        "bytes": sum(file.stat().st_size for name, file in python.items() if is_fetched(name, packed)),
+        # What must be there before the first answer: with a snapshot, the files of modules come later.
+        "bytes": sum(size for name, size in sizes.items() if name not in (library, *archives)),
+        "bytesWithoutSnapshot": sum(size for name, size in sizes.items() if name != wheels.SNAPSHOT),
     }
     define = f"--define:LIVE_FILES={json.dumps(for_python)}"
     folder = layout.web / "page"

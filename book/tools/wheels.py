@@ -23,7 +23,10 @@ from book.tools.node import esbuild, run
 SNAPSHOT = "python.snapshot.gz"
 PACKED = "pyodide.asm.wasm"
 """The one of Pyodide's files that shrinks: to a third. The others are packed already, or programs."""
-RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+LIBRARY = "python_stdlib.zip"
+NO_LIBRARY = "nothing.zip"
+"""What a start from the snapshot takes for the library, which comes later."""
+RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", LIBRARY)
 LOCK = "pyodide-lock.json"
 # Only what Python runs. The rest of `labkit/live` is JavaScript, which reaches the page in bundles.
 NOT_IN_WHEEL = ("__pycache__", "web", "built")
@@ -64,6 +67,8 @@ def fill(layout: Layout, folder: Path) -> None:
     esbuild(layout, source, program, "--platform=node", "--format=esm")
     arguments = (folder / "pyodide", folder / SNAPSHOT, *wheels)
     run("The snapshot of Python's memory", program, *arguments, timeout=SNAPSHOT_TIMEOUT)
+    with zipfile.ZipFile(folder / "pyodide" / NO_LIBRARY, "w"):
+        pass  # a library of nothing
 
 
 def copy_runtime(layout: Layout, folder: Path) -> None:

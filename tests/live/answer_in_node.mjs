@@ -16,6 +16,7 @@ const told = [];
 console.info = (text) => told.push(text);
 const python = await start({
   indexURL: `${folder}/pyodide/`,
+  library: "pyodide/python_stdlib.zip",
   archives: wheels,
   snapshot,
   read: async (name) => new Uint8Array(await readFile(`${folder}/${name}`)),
@@ -23,5 +24,9 @@ const python = await start({
 if (told.length) throw new Error(told.join("\n"));
 for await (const line of createInterface({ input: process.stdin })) {
   const { kind, request } = JSON.parse(line);
+  if (kind === "complete") {
+    process.stdout.write(`${JSON.stringify(String(await python.complete()))}\n`);
+    continue;
+  }
   process.stdout.write(`${JSON.stringify(python[kind](request))}\n`);
 }

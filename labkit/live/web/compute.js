@@ -11,7 +11,14 @@ from labkit.live.answering import answer_json, result_json
 import labkit.runtimes.simulated
 catalogue()
 `;
+/**
+ * labkit's results must not depend on the order of sets. If ever one does, it does so for every reader alike. And code
+ * without the columns of its lines is a tenth smaller.
+ */
+export const ENVIRONMENT = { PYTHONHASHSEED: "0", PYTHONNODEBUGRANGES: "1" };
 const WASM_PAGE = 65_536;
+/** A library without a module, for a start from a snapshot; it lies with Pyodide's own files. */
+const NO_LIBRARY = "nothing.zip";
 /** Any request is answered, an empty one with a sentence: what a snapshot broke shows here, not in mid-use. */
 const TRIAL = "{}";
 
@@ -19,12 +26,14 @@ const TRIAL = "{}";
  * @typedef {object} Places
  * @property {string} indexURL the folder of Pyodide's files, ending in a slash
  * @property {string[]} archives the wheels that labkit needs
+ * @property {string} [library] Python's own, for what is imported after a start from a snapshot
  * @property {string} [snapshot] a gzipped copy of Python's memory after the imports; made by `snapshot.js`
  * @property {(url: string) => Promise<Uint8Array>} [read] how files are had; by `fetch`, unless told otherwise
  *
  * @typedef {object} Python
  * @property {(request: string) => string} answer what a figure shows
  * @property {(request: string) => string} result the run behind it, as `Result.to_json(trace=True)`
+ * @property {() => Promise<boolean>} complete brings the files of modules that are not imported yet; whether it did
  */
 
 /**
@@ -50,21 +59,40 @@ export async function start(places) {
  * @param {object} [options] more options for Pyodide
  */
 export async function load(places, options = {}) {
+  const { archives, read = fetched } = places;
+  const wheels = Promise.all(archives.map((name) => read(name)));
+  wheels.catch(() => {}); // told below; until then somebody else may have failed first
   const python = await boot(places, options);
+  await unpack(python, wheels);
   python.runPython(IMPORTS);
   return python;
 }
 
 async function started(places) {
-  return calls(await load(places));
+  return calls(await load(places), async () => false);
 }
 
+/**
+ * Python from its snapshot. What was imported is in its memory; its library and the wheels, a quarter of all that
+ * there is to fetch, are needed for other modules alone, and come after the first answer, or when one is missing.
+ */
 async function restored(places) {
-  const { snapshot, read = fetched } = places;
+  const { snapshot, read = fetched, indexURL } = places;
   const memory = read(snapshot).then(unzipped);
-  const python = calls(await withRoomFor(memory, () => boot(places, { _loadSnapshot: memory })));
-  python.answer(TRIAL);
-  return python;
+  const options = { stdLibURL: `${indexURL}${NO_LIBRARY}`, _loadSnapshot: memory };
+  const python = await withRoomFor(memory, () => boot(places, options));
+  let completed;
+  const complete = () => (completed ??= addFiles(python, places).then(() => true));
+  const found = calls(python, complete);
+  found.answer(TRIAL);
+  return found;
+}
+
+/** The files that a snapshot does not hold, as a start without one has them. */
+async function addFiles(python, { library, archives, read = fetched }) {
+  const place = python.runPython("import sys; next(path for path in sys.path if path.endswith('.zip'))");
+  python.FS.writeFile(place, await read(library));
+  await unpack(python, Promise.all(archives.map((name) => read(name))));
 }
 
 /** Pyodide begins with 30 MiB and has no option for more; a larger copy of its memory needs the room beforehand. */
@@ -85,30 +113,27 @@ async function withRoomFor(memory, load) {
   }
 }
 
-async function boot({ indexURL, archives, read = fetched }, options) {
-  const wheels = Promise.all(archives.map((name) => read(name)));
-  wheels.catch(() => {}); // told below; until then somebody else may have failed first
+async function boot({ indexURL, read = fetched }, options) {
   // Pyodide may wait for ever for a program that does not arrive.
   if (read === fetched) await mustExist(`${indexURL}pyodide.asm.wasm`);
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
-  // labkit's results must not depend on the order of sets. If ever one does, it does so for every reader alike.
-  const env = { PYTHONHASHSEED: "0" };
-  const python = await loadPyodide({ indexURL, env, ...options });
-  // A snapshot holds Python's memory and none of its files, so that what is imported later needs the wheels too.
+  return loadPyodide({ indexURL, env: ENVIRONMENT, ...options });
+}
+
+async function unpack(python, wheels) {
   const extractDir = python.runPython("import site; site.getsitepackages()[0]");
   for (const wheel of await wheels) python.unpackArchive(wheel, "wheel", { extractDir });
   python.runPython("import importlib; importlib.invalidate_caches()");
-  return python;
 }
 
 /** @returns {Python} */
-function calls(python) {
+function calls(python, complete) {
   const [answer, result] = ["answer_json", "result_json"].map((name) => python.globals.get(name));
-  return { answer: (request) => answer(request), result: (request) => result(request) };
+  return { answer: (request) => answer(request), result: (request) => result(request), complete };
 }
 
 /** On iOS Pyodide lays out its table of functions differently, so memory from elsewhere does not fit. */
-function canRestore() {
+export function canRestore() {
   const { userAgent = "", platform = "", maxTouchPoints = 0 } = globalThis.navigator ?? {};
   const apple = /iPad|iPhone|iPod/.test(userAgent) || (platform === "MacIntel" && maxTouchPoints > 1);
   return !apple && typeof DecompressionStream === "function";
