@@ -52,12 +52,13 @@ def grid(controls: Sequence[dict[str, Any]]) -> Iterator[Parameters]:
 
 
 def elsewhere(control: dict[str, Any]) -> list[Any]:
-    """A few of a control's values, evenly spread and without the one that it starts at."""
+    """A few of a control's values without the one that it starts at: the next, the ends, and some between."""
     values = control["values"]
-    last = len(values) - 1
+    start, last = values.index(control["value"]), len(values) - 1
     count = min(VALUES_A_CONTROL, len(values))
-    spread = {round(number * last / max(count - 1, 1)) for number in range(count)}
-    return [values[index] for index in sorted(spread) if values[index] != control["value"]]
+    spread = sorted({round(number * last / max(count - 1, 1)) for number in range(count)})
+    places = dict.fromkeys(place for place in (start + 1, start - 1, 0, last, *spread) if 0 <= place <= last)
+    return [values[place] for place in places if place != start]
 
 
 def request_for(description: dict[str, Any], parameters: Parameters) -> dict[str, Any]:

@@ -49,6 +49,11 @@ ABSURD = (
 )
 
 
+def is_true(answer: str) -> bool:
+    """Whether it says what CPython answers. (What came with the book has been through a browser's way to write numbers.)"""
+    return json.loads(answer) == json.loads(truth(answer))
+
+
 def moved(figure: LiveFigure, name: str = "read_quorum") -> str:
     control = next(control for control in figure.controls() if control["name"] == name)
     figure.move_by_keyboard(control)
@@ -69,7 +74,7 @@ def test_a_worker_that_is_killed_in_mid_run_is_replaced(pages: Path, browser, se
             }""")
             assert state == "computing"
             found = figure.settle("exact", "unavailable")
-            assert figure.state == "exact" and found == truth(found)
+            assert figure.state == "exact" and is_true(found)
 
 
 def test_a_worker_that_is_killed_while_idle_is_replaced_at_the_next_touch(pages: Path, browser, serve) -> None:
@@ -82,7 +87,7 @@ def test_a_worker_that_is_killed_while_idle_is_replaced_at_the_next_touch(pages:
             "before => document.querySelector('[data-labkit-live=staleness]').labkitAnswer !== before", arg=before
         )
         found = figure.settle("exact")
-        assert found == truth(found)
+        assert is_true(found)
 
 
 def test_a_hundred_events_in_a_second_end_at_the_last_with_one_run_in_flight(pages: Path, browser, serve) -> None:
@@ -96,7 +101,7 @@ def test_a_hundred_events_in_a_second_end_at_the_last_with_one_run_in_flight(pag
         asked = figure.control("write_delay").evaluate("e => Number(e.value)")
         control = next(control for control in figure.controls() if control["name"] == "write_delay")
         assert json.loads(found)["request"]["parameters"]["write_delay"] == control["values"][asked]
-        assert found == truth(found)
+        assert is_true(found)
 
 
 def test_what_a_reader_may_ask_next_is_computed_ahead_and_is_the_truth(pages: Path, browser, serve) -> None:
@@ -104,14 +109,14 @@ def test_what_a_reader_may_ask_next_is_computed_ahead_and_is_the_truth(pages: Pa
     with serve(pages) as address, opened(browser, address + LAB, count) as page:
         figure = LiveFigure(page, "latency")
         moved(figure, "delay")
-        page.wait_for_function("() => window.runs.sent >= 3")  # two more than were asked for
+        page.wait_for_function("() => window.runs.sent >= 2")  # where one step more leads, on either side
         before = figure.answer
         figure.control("delay").press("ArrowRight")
         page.wait_for_function(
             "before => document.querySelector('[data-labkit-live=latency]').labkitAnswer !== before", arg=before
         )
         found = figure.settle("exact")
-        assert found == truth(found)
+        assert is_true(found)
         asked = [json.loads(request) for request in page.evaluate("() => window.runs.requests")]
         assert asked.count(json.loads(found)["request"]) == 1  # once, before the reader asked for it
 
@@ -136,7 +141,7 @@ def test_an_answer_that_comes_late_does_not_take_the_place_of_what_was_asked_aft
         page.wait_for_timeout(500)
         assert page.evaluate("() => window.runs.sent") == sent  # the reset was answered from what the page had kept
         assert (figure.state, figure.answer) == ("exact", at_the_start)
-        assert figure.answer == truth(figure.answer)
+        assert is_true(figure.answer)
 
 
 @pytest.mark.parametrize("fragment", ABSURD, ids=[f"address {number}" for number in range(len(ABSURD))])
@@ -148,14 +153,14 @@ def test_an_absurd_address_is_answered_with_a_sentence_and_the_figures_work(
         assert "address" in said
         figure = LiveFigure(page, "staleness")
         found = moved(figure, "write_quorum")
-        assert figure.state == "exact" and found == truth(found)
+        assert figure.state == "exact" and is_true(found)
 
 
 def test_blocked_storage_costs_nothing_but_the_memory_of_predictions(pages: Path, browser, serve) -> None:
     problems: list[str] = []
     with serve(pages) as address, opened(browser, address + LAB, NO_STORAGE, problems) as page:
         figure = LiveFigure(page, "staleness")
-        assert moved(figure) == truth(figure.answer)
+        assert is_true(moved(figure))
         asked = page.locator('[data-labkit-prediction="stale-reads"]').first
         asked.get_by_role("slider").first.press("ArrowRight")
         assert "until you leave" in asked.inner_text()

@@ -78,7 +78,7 @@ async function started(places) {
  */
 async function restored(places) {
   const { snapshot, read = fetched, indexURL } = places;
-  const memory = read(snapshot).then(unzipped);
+  const memory = unzipped(snapshot, read);
   const options = { stdLibURL: `${indexURL}${NO_LIBRARY}`, _loadSnapshot: memory };
   const python = await withRoomFor(memory, () => boot(places, options));
   let completed;
@@ -139,10 +139,10 @@ export function canRestore() {
   return !apple && typeof DecompressionStream === "function";
 }
 
-/** @returns {Promise<Uint8Array>} */
-async function unzipped(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+/** The bytes at `url`, unpacked: in a browser while they arrive. */
+async function unzipped(url, read) {
+  const stream = read === fetched ? (await answerOf(url)).body : new Blob([await read(url)]).stream();
+  return new Uint8Array(await new Response(stream.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 }
 
 async function mustExist(url) {
@@ -150,8 +150,12 @@ async function mustExist(url) {
   if (!ok) throw new Error(`${url} answers ${status}`);
 }
 
-async function fetched(url) {
+async function answerOf(url) {
   const response = await fetch(url, { credentials: "same-origin" });
   if (!response.ok) throw new Error(`${url} answers ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
+  return response;
+}
+
+async function fetched(url) {
+  return new Uint8Array(await (await answerOf(url)).arrayBuffer());
 }
