@@ -174,12 +174,7 @@ class LiveFigure {
     this.wanted = run;
     this.#refused = this.#unavailable = "";
     this.host.saveDials?.({ ...values, seed });
-    const known = this.#carriedAnswer(run);
-    if (known) {
-      this.#lookAhead(run);
-      this.#show({ run, answer: known, text: JSON.stringify(known), origin: "carried" });
-      return this.#describe();
-    }
+    if (this.#showCarried(run)) return this.#lookAhead(run);
     this.#fetchRuns().then(() => run === this.wanted && !this.#computed && this.#showNearest());
     const request = requestFor(this.description, values, seed);
     this.#open += 1;
@@ -200,6 +195,12 @@ class LiveFigure {
     return found?.answer && found.answer.error === undefined ? found.answer : null;
   }
 
+  #showCarried(run) {
+    const answer = this.#carriedAnswer(run);
+    if (answer) this.#show({ run, answer, text: JSON.stringify(answer), origin: "carried" });
+    return answer !== null;
+  }
+
   #answered(text, run) {
     this.#computed = true;
     const answer = JSON.parse(text);
@@ -214,14 +215,16 @@ class LiveFigure {
     const control = this.description.controls.find(({ name }) => name === this.moved.dial);
     const ask = (changed, from = seed) => requestFor(this.description, { ...values, ...changed }, from);
     if (!control) return this.host.ahead([ask({}, seed + 1)]); // whoever took another seed takes one more
-    const next = likelyNext(control, this.moved.from, values[control.name]);
-    this.host.ahead(next.map((value) => ask({ [control.name]: value })));
+    const next = likelyNext(control, this.moved.from, values[control.name])
+      .map((value) => ({ [control.name]: value }))
+      .filter((changed) => !this.#carriedAnswer({ values: { ...values, ...changed }, seed }));
+    this.host.ahead(next.map((changed) => ask(changed)));
   }
 
   async #failed(reason, run) {
     if (reason?.kind === "superseded") return;
     await this.#fetchRuns();
-    if (run !== this.wanted) return;
+    if (run !== this.wanted || this.#showCarried(run)) return;
     this.#unavailable = reason?.sentence ?? `The run failed: ${reason?.message ?? reason}`;
     this.#computed = false;
     this.#showNearest();

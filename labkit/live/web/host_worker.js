@@ -156,6 +156,7 @@ export class WorkerHost {
       this.#ready = true;
       this.#clear("start");
       this.#next();
+      this.#computeAhead(); // where the book has answered so far, only this is left to do
     } else if (message.kind === "loading") {
       this.#loaded = message;
       this.#after("start", LIMITS.startMs, () => this.#tooSlow()); // as long as something arrives, there is hope
