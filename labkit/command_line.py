@@ -14,16 +14,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from labkit import arguments
-from labkit.dials import AnyDial, parse, suggestion
+from labkit.dials import AnyDial, parse, suggestion, why_idle
 from labkit.ending import like_ctrl_c
 from labkit.errors import BadInput, LabkitError, MissingComponent
 from labkit.lab import Experiment, catalogue, find
+from labkit.results import HOLDS, ILLEGAL, Verdict
 from labkit.running import run
 from labkit.sweeping import Running, run_job
 from labkit.tables import left_out
@@ -38,6 +39,9 @@ NOT_CAUGHT_EXIT = 7
 NO_SPACE_EXIT = 8
 INCONSISTENT_EXIT = 9
 SIGNALLED_EXIT = 128
+
+COLOURS, UNSURE = {HOLDS: 32, ILLEGAL: 31}, 33
+"""Green, red and yellow, as terminals number them."""
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -140,10 +144,24 @@ def _run(chosen: argparse.Namespace) -> int:
     seed = _whole("seed", chosen.seed, 0)
     with Running(sys.stderr.isatty()) as progress:
         result = run(experiment, runtime=chosen.runtime, seed=seed, progress=progress, **settings)
-    print(result.to_json(chosen.trace) if chosen.json else result)
+    print(result.to_json(chosen.trace) if chosen.json else _coloured(str(result), result.verdicts))
+    for name in settings:
+        if why := why_idle(name, experiment.dials, result.parameters):
+            print(f"labkit: {name}: {why}", file=sys.stderr)
     for incident in result.recording.incidents:
         print(f"labkit: {incident}", file=sys.stderr)
     return INCIDENT_EXIT if result.recording.incidents else 0
+
+
+def _coloured(text: str, verdicts: Iterable[Verdict]) -> str:
+    """The text with the words of its verdicts in colour, on a terminal that wants any (see no-color.org)."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    for verdict in verdicts:
+        said = f"{verdict.property}: "
+        word = f"\x1b[1;{COLOURS.get(verdict.status, UNSURE)}m{verdict.word}\x1b[0m"
+        text = text.replace(f"  {said}{verdict.word}", f"  {said}{word}", 1)
+    return text
 
 
 def _sweep(chosen: argparse.Namespace) -> int:

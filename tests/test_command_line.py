@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -359,3 +360,24 @@ def test_help_is_no_error(capsys):
         main(["run", "--help"])
     assert ended.value.code == 0
     assert "EXPERIMENT" in capsys.readouterr().out
+
+
+def test_verdicts_have_colours_on_a_terminal_alone(monkeypatch, capsys):
+    asked = ["run", "quorums", "--seed", "7", "--set", "pairs=200"]
+    assert main(asked) == 0
+    plain = capsys.readouterr().out
+    assert "\x1b" not in plain
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert main(asked) == 0
+    coloured = capsys.readouterr().out
+    assert "every read is fresh: \x1b[1;31mILLEGAL\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(asked) == 0 and capsys.readouterr().out == plain
+
+
+def test_a_dial_without_effect_is_told_of(capsys):
+    assert main(["run", "transactions", "--set", "downtime=3", "--set", "bookings=5"]) == 0
+    assert capsys.readouterr().err == "labkit: downtime: no effect while crash is none\n"

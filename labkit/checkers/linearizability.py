@@ -215,10 +215,10 @@ def _role(operation: Operation, judgement: Judgement) -> str:
     for place, placed in enumerate(judgement.order, 1):
         if placed is operation:
             unsure = "" if operation.ok else ", if it took effect at all"
-            return f"{ordinal(place)} in the order that explains most{unsure}"
+            return f"takes effect {ordinal(place)}, in the longest order that fits{unsure}"
     if not any(blocked is operation for blocked in judgement.blocked):
         return "comes after what does not fit"
     before = [place for place, placed in enumerate(judgement.order, 1) if precedes(placed, operation)]
     if not before:
         return NOWHERE
-    return f"began after the {ordinal(before[-1])} had ended, and {NOWHERE} after that"
+    return f"began after what takes effect {ordinal(before[-1])} had ended, and {NOWHERE} after that"

@@ -24,7 +24,7 @@ PROPERTY = "every read is fresh"
 ROLES = (
     "the read returned this write",
     "acknowledged before the read began, and missed by it",
-    "began after the other write was acknowledged, and did not see it",
+    "began after the write that it missed was acknowledged",
 )
 """The parts of the returned write, which is missing if the read returned the initial value; the missed write; the read.
 """

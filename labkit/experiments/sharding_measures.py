@@ -169,10 +169,16 @@ def _hottest(result: Result, layout: Layout, asked: Sequence[Operation]) -> Iter
     others = [each for operations in by_shard.values() if operations is not hottest for each in operations]
     single = len(hottest) + len(others)
     yield Measure("hot_share", share(len(hottest), single), "", "share of the reads and writes for the busiest shard")
-    yield Measure("hot_throughput", _rate(hottest), "1/s", "what of those succeeded, a second")
-    yield Measure("hot_availability", answered(hottest), "", "share of those that succeeded")
-    yield Measure("hot_p99", _latency(hottest, 0.99), "s", "99% of those took at most this")
-    yield Measure("other_p99", _latency(others, 0.99), "s", "99% of those for other shards took at most this")
+    yield Measure(
+        "hot_throughput", _rate(hottest), "1/s", "reads and writes for the busiest shard that succeeded, a second"
+    )
+    yield Measure(
+        "hot_availability", answered(hottest), "", "share of the requests for the busiest shard that succeeded"
+    )
+    yield Measure(
+        "hot_p99", _latency(hottest, 0.99), "s", "99% of the requests for the busiest shard took at most this"
+    )
+    yield Measure("other_p99", _latency(others, 0.99), "s", "99% of the requests for other shards took at most this")
 
 
 def _scans(result: Result, layout: Layout, asked: Sequence[Operation]) -> Iterator[Measure]:

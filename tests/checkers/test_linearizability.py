@@ -243,7 +243,7 @@ def test_the_read_inversion_of_overlapping_quorums_is_found():
     assert 4_136_000 < newer.returned_us < older.invoked_us < 4_143_000
     assert [newer.process, older.process] == ["client-2.389", "client-1.397"]
     assert [newer.value, older.value] == [writes[1].value, writes[0].value]
-    assert verdict.roles[-1] == "began after the 3rd had ended, and its answer fits nowhere after that"
+    assert verdict.roles[-1] == "began after what takes effect 3rd had ended, and its answer fits nowhere after that"
 
 
 def test_readers_that_alternate_between_two_completed_writes_for_ever_are_wrong():
