@@ -235,7 +235,7 @@ class Progress:
                 from tqdm import tqdm  # text on standard error: pages leave it out, terminals and JupyterLab show it
             except ImportError:
                 return self._advance
-            # A terminal forgets the bar. A notebook keeps its place, which had better not be empty; a short one is not shown.
+            # A terminal forgets the bar. A notebook keeps its place, which had better not be empty.
             leave = not sys.stderr.isatty()
             self._bar = tqdm(total=self._total, unit=self._unit, leave=leave, delay=int(leave))
         return self._advance
