@@ -12,6 +12,7 @@ from typing import Any
 from labkit.live.scales import Scale
 
 HEIGHT = 280
+OPERATORS = "−+/·×="
 LINE = 44
 """So many letters of a remark fit into the width of a phone."""
 
@@ -65,7 +66,19 @@ def along(is_log: bool = False) -> Spec:
 
 def _lines(text: str) -> str | list[str]:
     # Vega does not break a line, and makes the picture narrower for one that is wider than the page.
-    return text if len(text) <= LINE else wrap(text, LINE)
+    if len(text) <= LINE:
+        return text
+    return wrap(_bound(text), LINE, break_long_words=False, break_on_hyphens=False)
+
+
+def _bound(text: str) -> str:
+    """The text with blanks that no line breaks at within its formulas: round operators, and in parentheses."""
+    depth, found = 0, ""
+    for place, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        beside = text[max(place - 1, 0) : place + 2]
+        found += "\u00a0" if sign == " " and (depth or any(one in OPERATORS for one in beside)) else sign
+    return found
 
 
 def upwards(field: str, title: str, **further: Any) -> Spec:

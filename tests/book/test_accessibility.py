@@ -75,6 +75,14 @@ def test_first_tab_leads_past_the_navigation(open_page):
     page.wait_for_url("**#main-content")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_is_dark_where_the_system_is(pages, browser, serve, theme):
+    with serve(pages) as address, closing(browser.new_context(color_scheme=theme)) as context:
+        page = context.new_page()
+        page.goto(address + "book/index.html", wait_until="load")
+        page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+
+
 def test_second_tab_leads_to_the_first_figure(open_page):
     page = open_page("labs/09_quorums.html")
     for _ in range(2):
