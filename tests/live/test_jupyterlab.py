@@ -150,6 +150,8 @@ def test_the_figure_in_jupyterlab_is_computed_by_the_kernel_and_measured_on_real
         assert "measured" in measured["picture"]["text"].lower()
         assert all(entry["measured_shown"] for entry in measured["measures"])
         assert figure.element.locator(".labkit-picture svg").first.is_visible()
+        # The kernel was busy with the run: only now may it have heard of the last move, and moved the other slider.
+        page.wait_for_function("() => document.querySelector('.widget-readout').textContent.trim() === '2'")
         page.locator(".noUi-handle").first.press("ArrowRight")  # a slider of ipywidgets', linked to the figure's dial
         page.wait_for_function(
             "one => document.querySelector('[data-labkit-live]').labkitAnswer !== one", arg=figure.answer

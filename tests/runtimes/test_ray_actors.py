@@ -78,7 +78,8 @@ def test_killing_one_replica_of_three_costs_a_majority_nothing() -> None:
 
 def test_a_killed_client_leaves_its_operation_unknown() -> None:
     meddler = Meddler("client-2", (0.6, signal.SIGKILL))
-    result = run("quorums", runtime="ray", pairs=300, observe=meddler, delay=0.1, write_delay=0.1)
+    patient = {"delay": 0.1, "write_delay": 0.1, "timeout": 5.0}  # no operation of the other client ends by chance
+    result = run("quorums", runtime="ray", pairs=300, observe=meddler, **patient)
     open_ended = [operation for operation in result.operations if operation.returned_us is None]
     assert open_ended
     assert {operation.process.split(".")[0] for operation in open_ended} == {"client-2"}
