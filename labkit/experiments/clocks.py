@@ -54,7 +54,7 @@ def clocks(
     asymmetry: float = Dial(
         0.0, 0.0, 0.9, "", "how much longer messages take to the time server than back", needs=SYNCED
     ),
-    commit_wait: bool = Switch(False, "acknowledge a write only when its timestamp has passed on every clock"),
+    commit_wait: bool = Switch(False, "let a write be seen only when its timestamp has passed on every clock"),
     loss: float = Dial(0.0, 0.0, 0.5, "", "probability that a message is lost"),
     rate: float = Dial(20.0, 0.01, 1000.0, "1/s", "writes a second at each server"),
     writes: int = Dial(500, 1, 100_000, help="writes at each server"),

@@ -72,9 +72,9 @@ def measures(result: Result) -> Iterator[Measure]:
     longest = max((length for _, _, length in found), default=0)
     yield Measure("held_twice_longest", longest / 1e6, "s", "the longest time with two holders")
     accepted = sum(note.label == "overtaken write accepted" for note in result.notes)
-    yield Measure("overtaken_writes_accepted", accepted, "", "writes under an old lease that the storage took")
+    yield Measure("overtaken_writes_accepted", accepted, "", "writes that the storage took after one of a newer lease")
     refused = sum(operation.outcome == "fail" for operation in result.operations)
-    yield Measure("overtaken_writes_refused", refused, "", "writes under an old lease that the storage refused")
+    yield Measure("overtaken_writes_refused", refused, "", "writes that it refused, having taken one of a newer lease")
 
 
 @leases.verify

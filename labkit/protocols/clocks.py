@@ -117,8 +117,9 @@ class StampingServer(Node):
         process = f"{self.name}.{number}"
         with self.operation("write", key, process=process) as operation:
             operation.value = stamp = self._stamp()
-            await self.peer(self.store).write(key, stamp, stamp)
+            # First the wait: whoever read the value before would know of a time that has not come yet.
             await self._wait_out(stamp)
+            await self.peer(self.store).write(key, stamp, stamp)
         if operation.outcome != "ok":
             return
         with self.operation("read", key, process=process) as operation:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from labkit import ClockError, Exponential, Link, Network, run
+from labkit.checkers.linearizability import linearizable
 from labkit.protocols import clocks
 from labkit.protocols.clocks import Estimate, StampingServer, TimeServer, cristian, ntp
 from labkit.protocols.quorums import Replica
@@ -100,3 +101,11 @@ def test_clocks_that_lie_lose_writes_and_waiting_out_the_uncertainty_does_not():
     assert lost_writes(offset=0.05) > 0
     assert lost_writes(offset=0.05, commit_wait=True) == 0
     assert lost_writes(offset=0.05, synchronisation="ntp", commit_wait=True, drift_ppm=200.0, interval=0.5) == 0
+
+
+@pytest.mark.parametrize("synchronisation", ["none", "ntp"])
+def test_commit_wait_lets_nobody_read_of_a_time_that_has_not_come(synchronisation: str) -> None:
+    """A write that is seen before its timestamp has passed lets a later, acknowledged write bear an earlier one."""
+    for seed in range(8):
+        result = run("clocks", seed=seed, commit_wait=True, synchronisation=synchronisation, writes=200)
+        assert linearizable(result.operations).status == "OK"
