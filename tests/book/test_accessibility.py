@@ -80,7 +80,8 @@ def test_a_page_is_dark_where_the_system_is(pages, browser, serve, theme):
     with serve(pages) as address, closing(browser.new_context(color_scheme=theme)) as context:
         page = context.new_page()
         page.goto(address + "book/index.html", wait_until="load")
-        page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
 
 
 def test_second_tab_leads_to_the_first_figure(open_page):

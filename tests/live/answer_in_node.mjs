@@ -2,7 +2,8 @@
  * Answers requests with the Python that pages start in a browser.
  *
  * Usage: `node answer_in_node.mjs COMPUTE PYTHON_FOLDER [SNAPSHOT]`: COMPUTE is the bundle of compute.js, PYTHON_FOLDER
- * holds Pyodide and the wheels. Reads JSON lines `{kind, request}` and writes the answer of each as a JSON text.
+ * holds Pyodide and the wheels. Reads JSON lines `{kind, request}` and writes the answer of each as a JSON text: of
+ * "complete" whether files came, of "module" whether there is a module of that name.
  */
 
 import { readdir, readFile } from "node:fs/promises";
@@ -22,11 +23,19 @@ const python = await start({
   read: async (name) => new Uint8Array(await readFile(`${folder}/${name}`)),
 });
 if (told.length) throw new Error(told.join("\n"));
+const OF_EACH_KIND = {
+  answer: python.answer,
+  result: python.result,
+  complete: async () => String(await python.complete()),
+  module: (name) => {
+    try {
+      return String(Boolean(python.module(name)));
+    } catch {
+      return "false";
+    }
+  },
+};
 for await (const line of createInterface({ input: process.stdin })) {
   const { kind, request } = JSON.parse(line);
-  if (kind === "complete") {
-    process.stdout.write(`${JSON.stringify(String(await python.complete()))}\n`);
-    continue;
-  }
-  process.stdout.write(`${JSON.stringify(python[kind](request))}\n`);
+  process.stdout.write(`${JSON.stringify(await OF_EACH_KIND[kind](request))}\n`);
 }

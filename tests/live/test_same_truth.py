@@ -112,8 +112,8 @@ def in_node():
         web_packages.install(layout)
         python, programs = wheels.make_python(layout), web.make_node_programs(layout)
 
-    def answer(calls: list[tuple[str, str]], *, snapshot: bool = True) -> list[str]:
-        cores = min(os.cpu_count() or 1, len(calls)) if snapshot else 1  # without it, to begin takes the longest
+    def answer(calls: list[tuple[str, str]], *, snapshot: bool = True, at_once: int = os.cpu_count() or 1) -> list[str]:
+        cores = min(at_once, len(calls)) if snapshot else 1  # without it, to begin takes the longest
         with ThreadPoolExecutor(cores) as pool:
             shares = list(pool.map(lambda core: in_one_process(calls[core::cores], snapshot), range(cores)))
         return [shares[place % cores][place // cores] for place in range(len(calls))]
@@ -140,6 +140,15 @@ def test_every_experiment_gives_the_same_bytes(in_node):
 def test_without_the_copy_of_its_memory_it_gives_the_same_bytes(in_node):
     calls = requests()[::60]
     assert in_node(calls, snapshot=False) == [HERE[kind](text) for kind, text in calls]
+
+
+def test_files_of_other_modules_come_once_and_serve(in_node):
+    """A copy of Python's memory holds what was imported; the rest, of its library and of labkit, comes later."""
+    asked = [("module", "xml.dom.minidom"), ("complete", ""), ("complete", "")]
+    asked += [("module", "xml.dom.minidom"), ("module", "labkit.shiviz"), requests()[0]]
+    *told, answered = in_node(asked, at_once=1)
+    assert told == ["false", "true", "false", "true", "true"]
+    assert answered == HERE[asked[-1][0]](asked[-1][1])
 
 
 def test_absurd_requests_get_the_same_sentence(in_node):

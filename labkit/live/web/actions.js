@@ -66,7 +66,8 @@ export class Actions {
     });
     const left = make("span", { class: "labkit-left", "aria-hidden": "true" }); // heard, it would talk every second
     const button = this.#add("measure", "Run on real processes", async () => {
-      button.disabled = true;
+      if (button.getAttribute("aria-disabled")) return; // it runs already
+      button.setAttribute("aria-disabled", "true"); // not disabled: who has just pressed it would lose their place
       bar.hidden = false;
       bar.removeAttribute("value");
       clearTimeout(this.forget);
@@ -84,7 +85,7 @@ export class Actions {
       clearInterval(clock);
       setText(left, "");
       bar.hidden = true;
-      button.disabled = false;
+      button.removeAttribute("aria-disabled");
       this.#tell(said);
     });
     button.title = "Start a process for each node and run the same; the kernel's stop button ends it early";

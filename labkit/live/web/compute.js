@@ -33,7 +33,8 @@ const TRIAL = "{}";
  * @typedef {object} Python
  * @property {(request: string) => string} answer what a figure shows
  * @property {(request: string) => string} result the run behind it, as `Result.to_json(trace=True)`
- * @property {() => Promise<boolean>} complete brings the files of modules that are not imported yet; whether it did
+ * @property {() => Promise<boolean>} complete brings the files of modules that are not imported yet; whether any came
+ * @property {(name: string) => object} module a module of that name, imported if need be: for tests
  */
 
 /**
@@ -81,11 +82,26 @@ async function restored(places) {
   const memory = unzipped(snapshot, read);
   const options = { stdLibURL: `${indexURL}${NO_LIBRARY}`, _loadSnapshot: memory };
   const python = await withRoomFor(memory, () => boot(places, options));
-  let completed;
-  const complete = () => (completed ??= addFiles(python, places).then(() => true));
-  const found = calls(python, complete);
+  const found = calls(python, completing(python, places));
   found.answer(TRIAL);
   return found;
+}
+
+/** What brings the missing files, once; where they do not arrive, the next call tries again. */
+function completing(python, places) {
+  let [isDone, coming] = [false, null];
+  return async () => {
+    if (isDone) return false;
+    coming ??= addFiles(python, places).finally(() => (coming = null));
+    try {
+      await coming;
+    } catch (error) {
+      console.info(`Python goes on with the modules that it has: ${error}`);
+      return false;
+    }
+    isDone = true;
+    return true;
+  };
 }
 
 /** The files that a snapshot does not hold, as a start without one has them. */
@@ -129,7 +145,12 @@ async function unpack(python, wheels) {
 /** @returns {Python} */
 function calls(python, complete) {
   const [answer, result] = ["answer_json", "result_json"].map((name) => python.globals.get(name));
-  return { answer: (request) => answer(request), result: (request) => result(request), complete };
+  return {
+    answer: (request) => answer(request),
+    result: (request) => result(request),
+    module: (name) => python.pyimport(name),
+    complete,
+  };
 }
 
 /** On iOS Pyodide lays out its table of functions differently, so memory from elsewhere does not fit. */

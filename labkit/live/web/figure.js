@@ -174,7 +174,10 @@ class LiveFigure {
     this.wanted = run;
     this.#refused = this.#unavailable = "";
     this.host.saveDials?.({ ...values, seed });
-    if (this.#showCarried(run)) return this.#lookAhead(run);
+    if (this.#showCarried(run)) {
+      this.host.drop(); // what waits to be computed was asked for before
+      return this.#lookAhead(run);
+    }
     this.#fetchRuns().then(() => run === this.wanted && !this.#computed && this.#showNearest());
     const request = requestFor(this.description, values, seed);
     this.#open += 1;

@@ -44,6 +44,7 @@ export class WorkerHost {
     return {
       kind: this.kind,
       answer: (request) => this.#answer(figure, request),
+      drop: () => this.#turns.drop(figure),
       ahead: (requests) => this.#plan(requests),
       carried: (name) => loadRuns(new URL("../runs/", this.folder), name),
       warm: () => this.#warm(),

@@ -29,7 +29,7 @@ function mountAll() {
   }
 }
 
-/** A second link at the top of the page, which the Tab key meets first: past text and menus to the first figure. */
+/** A second link at the top of the page: past text and menus to the first figure. */
 function addSkipLink() {
   const past = document.getElementById("pst-skip-link");
   const first = document.querySelector("[data-labkit-live]");

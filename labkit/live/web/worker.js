@@ -29,7 +29,7 @@ const python = start({
 python.then(
   ({ complete }) => {
     self.postMessage({ kind: "ready" });
-    setTimeout(() => complete().catch(() => {}), COMPLETE_MS); // what a run needs of it, the run asks for again
+    setTimeout(complete, COMPLETE_MS);
   },
   (error) => fail(`Python could not be started in this browser: ${firstLine(error)}`),
 );
