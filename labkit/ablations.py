@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ class Hunt:
     """What became of one ablation over the seeds from 0 up to `tried`, each run without its safeguard and with it.
 
     `failing` are the seeds at which the checker found the protocol illegal without its safeguard; `explanation` and
-    `counterexample` are what it said at the first of them. `unsound` are the seeds at which not every verdict of the
+    `counterexample` are what it said at the first of them. `broken` says of every property that was found illegal without
+    the safeguard at how many seeds it was: the checker's own, and others that fell with it. `unsound` are the seeds at which not every verdict of the
     experiment was in order with the safeguard, and `accusation` is what was said at the first of those. In order is
     ``OK``, and for other properties than the checker's own an ``UNKNOWN`` that had nothing to judge: where nothing is
     declined, nobody can be declined wrongly. A run that did not end as it should is never in order.
@@ -45,6 +47,7 @@ class Hunt:
     explanation: str = ""
     counterexample: tuple[str, ...] = ()
     accusation: str = ""
+    broken: dict[str, int] = field(default_factory=dict)
 
     @property
     def seed(self) -> int | None:
@@ -126,9 +129,9 @@ def hunt_all(
 
 
 class _Trial(NamedTuple):
-    """What one seed has shown: of the protocol without its safeguard, and (`accusation`) of the one with it."""
+    """What one seed has shown: which properties fell without the safeguard, and (`accusation`) what did with it."""
 
-    is_illegal: bool
+    illegal: tuple[str, ...]
     explanation: str
     counterexample: tuple[str, ...]
     accusation: str
@@ -180,11 +183,13 @@ def _try(job: _Job) -> _Trial:
     ablation = chosen.ablations[name]
     accusation = _accusation(chosen, ablation, seed)
     try:
-        denied = _denied(ablation, _run(chosen, ablation, seed, ablation.without))
+        result = _run(chosen, ablation, seed, ablation.without)
     except (NodeFailure, RunTimedOut) as error:  # its checker has not seen it
-        return _Trial(False, str(error), (), accusation)
+        return _Trial((), str(error), (), accusation)
+    denied = _denied(ablation, result)
     story = tuple(str(operation) for operation in denied.counterexample)
-    return _Trial(denied.status == ILLEGAL, denied.explanation, story, accusation)
+    illegal = tuple(verdict.property for verdict in result.verdicts if verdict.status == ILLEGAL)
+    return _Trial(illegal, denied.explanation, story, accusation)
 
 
 def _accusation(experiment: Experiment, ablation: Ablation, seed: int) -> str:
@@ -213,11 +218,11 @@ def _denied(ablation: Ablation, result: Result) -> Verdict:
 
 
 def _summed_up(experiment: Experiment, name: str, trials: Sequence[_Trial]) -> Hunt:
-    failing = tuple(seed for seed, trial in enumerate(trials) if trial.is_illegal)
-    unsound = tuple(seed for seed, trial in enumerate(trials) if trial.accusation)
-    first = trials[failing[0]] if failing else _Trial(False, "", (), "")
-    accusation = trials[unsound[0]].accusation if unsound else ""
     checker = experiment.ablations[name].breaks
+    failing = tuple(seed for seed, trial in enumerate(trials) if checker in trial.illegal)
+    unsound = tuple(seed for seed, trial in enumerate(trials) if trial.accusation)
+    first = trials[failing[0]] if failing else _Trial((), "", (), "")
+    accusation = trials[unsound[0]].accusation if unsound else ""
     return Hunt(
         experiment.name,
         name,
@@ -228,6 +233,7 @@ def _summed_up(experiment: Experiment, name: str, trials: Sequence[_Trial]) -> H
         first.explanation,
         first.counterexample,
         accusation,
+        dict(Counter(what for trial in trials for what in trial.illegal)),
     )
 
 

@@ -201,3 +201,11 @@ def test_the_command_says_by_its_exit_code_what_was_not_caught(declare, capsys):
     declare("worse still", {"read_quorum": 1}, write_quorum=1, read_quorum=1, pairs=20)
     assert main(["ablations", "quorums", "--seeds", "2"]) == NOT_CAUGHT_EXIT
     assert "with the safeguard, seed 0: every read is fresh: ILLEGAL" in capsys.readouterr().out
+
+
+def test_a_hunt_counts_every_property_that_fell() -> None:
+    forgetful = hunt("transactions", "a participant forgets its vote", seeds=6)
+    assert forgetful.broken[forgetful.checker] == len(forgetful.failing) > 0
+    unlocked = hunt("transactions", "locks are not held until the outcome", seeds=3)
+    assert unlocked.broken.get("all or nothing", 0) == 0 < unlocked.broken[unlocked.checker]
+    assert json.loads(json.dumps(unlocked.to_dict()))["broken"] == unlocked.broken
