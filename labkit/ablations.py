@@ -31,11 +31,12 @@ class Hunt:
     """What became of one ablation over the seeds from 0 up to `tried`, each run without its safeguard and with it.
 
     `failing` are the seeds at which the checker found the protocol illegal without its safeguard; `explanation` and
-    `counterexample` are what it said at the first of them. `broken` says of every property that was found illegal without
-    the safeguard at how many seeds it was: the checker's own, and others that fell with it. `unsound` are the seeds at which not every verdict of the
-    experiment was in order with the safeguard, and `accusation` is what was said at the first of those. In order is
-    ``OK``, and for other properties than the checker's own an ``UNKNOWN`` that had nothing to judge: where nothing is
-    declined, nobody can be declined wrongly. A run that did not end as it should is never in order.
+    `counterexample` are what it said at the first of them. `broken` says of each property that was found illegal
+    without the safeguard at how many seeds it was: the checker's own, and others that fell with it. `unsound` are the
+    seeds at which not every verdict of the experiment was in order with the safeguard, and `accusation` is what was
+    said at the first of those. In order is ``OK``, and for other properties than the checker's own an ``UNKNOWN`` that
+    had nothing to judge: where nothing is declined, nobody can be declined wrongly. A run that did not end as it should
+    is never in order.
     """
 
     experiment: str

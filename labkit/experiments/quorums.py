@@ -14,7 +14,7 @@ from labkit.checkers.settling import enough
 from labkit.checkers.staleness import PROPERTY as FRESH
 from labkit.checkers.staleness import ReadJudgement, fresh_reads, judge_reads
 from labkit.clocks import ClockError
-from labkit.dials import Choice, Dial, Switch, unless
+from labkit.dials import Choice, Dial, Switch, only_while, unless
 from labkit.faults import FaultPlan
 from labkit.history import Message, Stretch
 from labkit.lab import Lab, experiment, require
@@ -61,6 +61,7 @@ class Shopper(QuorumClient):
 
 OF_A_MEAN = unless("shape", *MEASURED)
 OUTAGES = unless("availability", 1.0)
+DURABLE = only_while("durable", True)
 
 
 @experiment(title="Quorums", guide="CAP theorem: consistency and availability as a choice")
@@ -89,6 +90,7 @@ def quorums(
     timestamps: str = Choice("physical", ("physical", "hybrid", "read first"), "what orders the writes"),
     write_back: bool = Switch(False, "let a read wait until W replicas have the version that it returns"),
     durable: bool = Switch(False, "sync each write to disk before it is acknowledged"),
+    sync_delay: float = Dial(0.0, 0.0, 1.0, "s", "how long a simulated disk takes to sync", needs=DURABLE),
     clients: int = Dial(2, 1, 8, help="clients, each a node that coordinates its own requests"),
     pairs: int = Dial(1000, 1, 1_000_000, help="writes, each followed by a read"),
     rate: float = Dial(50.0, 0.1, 10_000.0, "1/s", "pairs a second that each client starts"),
